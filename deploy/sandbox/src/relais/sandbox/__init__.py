@@ -1,0 +1,1 @@
+"""The outside world, played by programs: partners that receive what Relais delivers."""

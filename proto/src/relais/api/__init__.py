@@ -1,0 +1,1 @@
+"""The gRPC contracts of Relais and the package generated from them."""

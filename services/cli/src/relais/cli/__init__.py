@@ -1,0 +1,1 @@
+"""The relais command: submit, follow, explain and mend."""

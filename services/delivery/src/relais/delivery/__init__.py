@@ -1,0 +1,1 @@
+"""Carries a document to its destinations and proves that it arrived."""

@@ -1,0 +1,1 @@
+"""Says whose document it is, who sent it, and who the organisations are."""

@@ -1,0 +1,1 @@
+"""Takes a document in, proves what it received, and says where every document is."""

@@ -1,0 +1,1 @@
+"""Says who must receive a document, and why."""
