@@ -1,0 +1,1 @@
+"""What makes ingestion's ports concrete."""

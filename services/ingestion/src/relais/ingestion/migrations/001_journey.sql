@@ -1,0 +1,87 @@
+-- The read model over all logs: where is my document? One row per document, merged by whoever speaks, in any order.
+
+CREATE TABLE ingestion.journey (
+    tenant      text        NOT NULL,
+    document    text        NOT NULL,
+    request     text        NOT NULL DEFAULT '',
+    site        text        NOT NULL DEFAULT '',
+    sender      text        NOT NULL DEFAULT '',
+    type_code   text        NOT NULL DEFAULT '',
+    size        bigint      NOT NULL DEFAULT 0,
+    received_at timestamptz,
+    updated_at  timestamptz NOT NULL,
+    identity    text        NOT NULL DEFAULT '',
+    routing     text        NOT NULL DEFAULT '',
+    hold        text        NOT NULL DEFAULT '',
+    planned     jsonb       NOT NULL DEFAULT '{}',
+    suppressed  jsonb       NOT NULL DEFAULT '[]',
+    outcomes    jsonb       NOT NULL DEFAULT '{}',
+    steps       jsonb       NOT NULL DEFAULT '[]',
+    PRIMARY KEY (tenant, document)
+) WITH (fillfactor = 40);
+-- Every document is updated a few times within seconds and then never again: room in its page keeps those updates off the indexes.
+
+-- The state is a function of what was said, never stored, so that the logs may speak in any order.
+CREATE FUNCTION ingestion.journey_state(identity text, routing text, hold text, planned jsonb, outcomes jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN identity = 'rejected' THEN 'REJECTED'
+        WHEN identity = 'held' OR hold = 'held' THEN 'HELD'
+        WHEN routing = '' AND identity = '' THEN 'RECEIVED'
+        WHEN routing = '' THEN 'VERIFIED'
+        WHEN EXISTS (SELECT 1 FROM jsonb_each(outcomes) AS o WHERE o.value ->> 'outcome' = 'deferred') THEN 'WAITING'
+        WHEN EXISTS (
+            SELECT 1 FROM jsonb_object_keys(planned) AS p(ordinal)
+            WHERE coalesce(outcomes -> p.ordinal ->> 'outcome', '') NOT IN ('succeeded', 'abandoned')
+        ) THEN 'DELIVERING'
+        ELSE 'DONE'
+    END
+$$;
+
+CREATE INDEX journey_by_time ON ingestion.journey (tenant, received_at DESC, document DESC);
+
+CREATE TABLE ingestion.upload (
+    tenant     text        NOT NULL,
+    request    text        NOT NULL,
+    blob       uuid        NOT NULL,
+    document   text        NOT NULL,
+    subject    uuid        NOT NULL,
+    size       bigint      NOT NULL,
+    sha256     bytea       NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, request)
+);
+
+-- Called by the log's append, in its transaction, with the work rows of what was stored.
+CREATE FUNCTION ingestion.apply_work(work jsonb) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO ingestion.journey AS j (
+        tenant, document, request, site, sender, type_code, size, received_at, updated_at, identity, routing, hold,
+        planned, suppressed, outcomes, steps
+    )
+    SELECT tenant, document, coalesce(request, ''), coalesce(site, ''), coalesce(sender, ''), coalesce(type_code, ''), coalesce(size, 0),
+           received_at, updated_at, coalesce(identity, ''), coalesce(routing, ''), coalesce(hold, ''), coalesce(planned, '{}'), coalesce(suppressed, '[]'),
+           coalesce(outcomes, '{}'), coalesce(steps, '[]')
+    FROM jsonb_to_recordset(work) AS w (
+        tenant text, document text, request text, site text, sender text, type_code text, size bigint, received_at timestamptz,
+        updated_at timestamptz, identity text, routing text, hold text, planned jsonb, suppressed jsonb, outcomes jsonb, steps jsonb
+    )
+    ORDER BY tenant, document
+    ON CONFLICT (tenant, document) DO UPDATE SET
+        request     = CASE WHEN excluded.request = '' THEN j.request ELSE excluded.request END,
+        site        = CASE WHEN excluded.site = '' THEN j.site ELSE excluded.site END,
+        sender      = CASE WHEN excluded.sender = '' THEN j.sender ELSE excluded.sender END,
+        type_code   = CASE WHEN excluded.type_code = '' THEN j.type_code ELSE excluded.type_code END,
+        size        = greatest(excluded.size, j.size),
+        received_at = least(j.received_at, excluded.received_at),
+        updated_at  = greatest(j.updated_at, excluded.updated_at),
+        identity    = CASE WHEN excluded.identity = '' THEN j.identity ELSE excluded.identity END,
+        routing     = CASE WHEN excluded.routing = '' THEN j.routing ELSE excluded.routing END,
+        hold        = CASE WHEN excluded.hold = '' THEN j.hold ELSE excluded.hold END,
+        planned     = j.planned || excluded.planned,
+        suppressed  = j.suppressed || excluded.suppressed,
+        outcomes    = j.outcomes || excluded.outcomes,
+        steps       = j.steps || excluded.steps
+$$;
+
+GRANT SELECT, INSERT, UPDATE ON ingestion.journey TO relais_ingestion;
+GRANT SELECT, INSERT, DELETE ON ingestion.upload TO relais_ingestion;
