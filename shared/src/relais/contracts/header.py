@@ -1,4 +1,4 @@
-"""The extract of a CDA R2 header (CI-SIS *Structuration minimale* 1.16) that every later step works from, so that nobody parses a body twice."""
+"""The extract of a CDA R2 header (CI-SIS *Structuration minimale* 1.16) that every later step works from: nobody parses a body twice."""
 
 import msgspec
 

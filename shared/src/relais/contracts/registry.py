@@ -1,4 +1,6 @@
-"""Facts of the registry log: who the organisations are and what their credentials may do. Never trimmed from the bus, small, replayed by every replica."""
+"""Facts of the registry log: who the organisations are and what their credentials may do.
+
+Its stream is never trimmed from the bus; it is small, and every replica replays it."""
 
 from relais.contracts.fact import Fact, fact
 

@@ -22,6 +22,7 @@ class PlannedDestination(msgspec.Struct, frozen=True, kw_only=True):
     """One destination of a document. `ordinal` is its number for ever; `key` (HMAC under the subject's key) tells a repeat.
 
     `recipient` indexes the sealed recipients, or is None where the destination is the patient's own record or mailbox.
+    `fallback` says that the recipient's fallback address may be used: another address of the same recipient, under the same flags.
     """
 
     ordinal: int
@@ -31,20 +32,29 @@ class PlannedDestination(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     rule: str
     recipient: int | None = None
+    fallback: bool = False
 
 
 class SuppressedDestination(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination that the sender wished for and the law refuses, with the rule that says so."""
+    """One destination that the sender wished for and the law refuses, with the rule that says so.
+
+    `ordinal` is set where a later request withdraws a destination that was planned: what is not sent yet must not be (SAFETY 17).
+    """
 
     kind: DestinationKind
     reason: SuppressReason
     rule: str
     recipient: int | None = None
+    ordinal: int | None = None
 
 
 @fact("routing.planned.v1")
 class RoutePlanned(Fact, frozen=True, kw_only=True):
-    """These destinations must receive the document. The policy's scope and version, and the matrix's date, explain it years later."""
+    """These destinations must receive the document; none is a plan too. Policy version and matrix date explain it years later.
+
+    `policy` is the most specific scope whose policy was active; `inherited` are the wider ones that took part, `scope@version`.
+    `masking` are the masking flags in force: those of this request and of every earlier one on the same document.
+    """
 
     submission: Submission
     ins_status: InsStatus
@@ -52,6 +62,9 @@ class RoutePlanned(Fact, frozen=True, kw_only=True):
     policy: str
     policy_version: int
     matrix: str
+    matrix_row: str = ""
+    inherited: tuple[str, ...] = ()
+    masking: tuple[str, ...] = ()
 
 
 @fact("routing.suppressed.v1")
@@ -86,6 +99,20 @@ class DocumentReleased(Fact, frozen=True, kw_only=True):
     request: str
     reason: str
     overridden: tuple[HoldReason, ...] = ()
+
+
+@fact("routing.parked.v1")
+class RouteParked(Fact, frozen=True, kw_only=True):
+    """A fact about this document could not be read; it and what follows for this document wait for a person.
+
+    `log`, `position` and `tag` name the fact that could not be read.
+    """
+
+    document: str
+    reason: HoldReason
+    log: str
+    position: int
+    tag: str
 
 
 class EndpointChoice(msgspec.Struct, frozen=True, kw_only=True):

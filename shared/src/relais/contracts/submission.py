@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from relais.contracts.header import HeaderExtract
+from relais.contracts.header import HeaderExtract, Identifier
 
 
 class InsStatus(StrEnum):
@@ -56,7 +56,10 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeclaredIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """The patient as the sender knows them. Sealed. Dates are `YYYYMMDD` (shorter when partly known), sex is M, F or UN."""
+    """The patient as the sender knows them. Sealed. Dates are `YYYYMMDD` (shorter when partly known), sex is M, F or UN.
+
+    `historical_ins` are matricules this person had before (INSHISTO): root OID and matricule, recognised and never rewritten.
+    """
 
     ins: str = ""
     ins_oid: str = ""
@@ -69,6 +72,7 @@ class DeclaredIdentity(msgspec.Struct, frozen=True, kw_only=True):
     birth_place: str = ""
     local_id: str = ""
     local_id_authority: str = ""
+    historical_ins: tuple[Identifier, ...] = ()
 
 
 class Professional(msgspec.Struct, frozen=True, kw_only=True):
