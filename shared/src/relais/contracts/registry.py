@@ -1,6 +1,7 @@
 """Facts of the registry log: who the organisations are and what their credentials may do.
 
-Its stream is never trimmed from the bus; it is small, and every replica replays it."""
+Its stream is never trimmed from the bus; it is small, and every replica replays it.
+"""
 
 from relais.contracts.fact import Fact, fact
 
