@@ -125,7 +125,7 @@ class Intake:
                     todo.append(waiting)
                     sealed.append(prepared)
             await self._stage(sealed)
-            answers = await self._append([one.append for one in sealed])
+            answers = await self._append(sealed)
             again.extend(await self._answer(todo, answers))
             pending = again
 
@@ -166,9 +166,12 @@ class Intake:
         if large:
             await self._blobs.put(large)
 
-    async def _append(self, appends: list[Append]) -> list[Appended]:
-        if not appends:
-            return []
+    async def _append(self, sealed: Sequence[SealedSubmission]) -> list[Appended]:
+        together = [one.append for one in sealed if not one.names_staged_body]
+        answers = iter(await self._append_once(together) if together else [])
+        return [(await self._append_once([one.append]))[0] if one.names_staged_body else next(answers) for one in sealed]
+
+    async def _append_once(self, appends: list[Append]) -> list[Appended]:
         try:
             answers = await self._log.append(appends)
         except OutcomeUnknown:

@@ -1,11 +1,7 @@
 """From a checked submission to one append: everything about a person sealed, the body with it when it is small."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
-from uuid import UUID
 
 from relais.contracts import encode
 from relais.contracts.submission import BodyReference, SealedContent, Submission
@@ -13,24 +9,32 @@ from relais.eventlog.record import Append, NewEvent, SealedChunk
 from relais.ingestion.domain import DocumentState, TakeIn, decide
 from relais.ingestion.journeys import received_row
 from relais.ingestion.request import Checked
-from relais.vault.seal import document_key, seal_body, seal_content
+from relais.vault.seal import body_reference, document_key, new_blob, seal_body, seal_content
 from relais.vault.vault import INLINE_BODY_BYTES_MAXIMUM, SubjectKey
 
 
 @dataclass(frozen=True, slots=True)
 class BodySource:
-    """Where the body of a submission is: in hand (`body`), sealed in the vault already (`reference`), exactly one of them."""
+    """Where the body of a submission is: in hand (`body`), or sealed in the vault already (`reference`), exactly one of them.
+
+    `staged` says that no fact names the body in the vault yet: the append of this submission must.
+    """
 
     body: bytes | None = None
     reference: BodyReference | None = None
+    staged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SealedSubmission:
-    """One append ready to go, and the chunks that must be durable before it because they are too large to travel in it."""
+    """One append ready to go, and the chunks that must be durable before it because they are too large to travel in it.
+
+    `names_staged_body` appends travel alone: naming a body that was swept meanwhile fails the whole call, and must hurt nobody else.
+    """
 
     append: Append
     staged: tuple[SealedChunk, ...]
+    names_staged_body: bool
 
 
 def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey, source: BodySource, now: datetime) -> SealedSubmission:
@@ -79,34 +83,18 @@ def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey,
         )
         for fact in facts
     )
-    work = tuple(received_row(request.tenant, submission, fact.TAG) for fact in facts)
-    return SealedSubmission(Append(events=events, chunks=inline, work=work), staged)
+    names_staged_body = bool(staged) or source.staged
+    work = [received_row(request.tenant, submission, fact.TAG) for fact in facts]
+    if names_staged_body:
+        work.append({"staged_blob": reference.blob})
+    return SealedSubmission(Append(events=events, chunks=inline, work=tuple(work)), staged, names_staged_body)
 
 
 def _seal_source(key: bytes, source: BodySource, now: datetime) -> tuple[BodyReference, tuple[SealedChunk, ...], tuple[SealedChunk, ...]]:
     if source.reference is not None:
         return source.reference, (), ()
-    body = source.body
-    if body is None:
+    if source.body is None:
         raise ValueError("a submission has a body in hand or one in the vault")
-    blob = time_ordered_uuid(now)
-    chunks = tuple(seal_body(key, blob, body))
-    reference = reference_of(blob, len(body), chunks)
-    return (reference, chunks, ()) if len(body) <= INLINE_BODY_BYTES_MAXIMUM else (reference, (), chunks)
-
-
-def reference_of(blob: UUID, size: int, chunks: Sequence[SealedChunk]) -> BodyReference:
-    """The reference of a sealed body, with the SHA-256 of its ciphertext, chunk after chunk."""
-    digest = sha256()
-    for chunk in chunks:
-        digest.update(chunk.ciphertext)
-    return BodyReference(blob=str(blob), size=size, chunks=len(chunks), ciphertext_sha256=digest.digest())
-
-
-def time_ordered_uuid(now: datetime) -> UUID:
-    """A UUID version 7 (RFC 9562): new rows of the vault land beside one another in its index."""
-    milliseconds = int(now.timestamp() * 1000)
-    value = bytearray(milliseconds.to_bytes(6, "big") + os.urandom(10))
-    value[6] = (value[6] & 0x0F) | 0x70
-    value[8] = (value[8] & 0x3F) | 0x80
-    return UUID(bytes=bytes(value))
+    chunks = tuple(seal_body(key, new_blob(now), source.body))
+    reference = body_reference(chunks)
+    return (reference, chunks, ()) if len(source.body) <= INLINE_BODY_BYTES_MAXIMUM else (reference, (), chunks)

@@ -53,7 +53,15 @@ CREATE TABLE ingestion.upload (
 );
 
 -- Called by the log's append, in its transaction, with the work rows of what was stored.
-CREATE FUNCTION ingestion.apply_work(work jsonb) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION ingestion.apply_work(work jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    staged uuid[];
+BEGIN
+    -- A large body was staged in earlier commits: the fact that names it takes it off the sweeper's list in the same transaction.
+    SELECT array_agg((row_of ->> 'staged_blob')::uuid) FROM jsonb_array_elements(work) AS w(row_of) WHERE row_of ? 'staged_blob' INTO staged;
+    IF staged IS NOT NULL THEN
+        PERFORM vault.name_bodies(staged);
+    END IF;
     INSERT INTO ingestion.journey AS j (
         tenant, document, request, site, sender, type_code, size, received_at, updated_at, identity, routing, hold,
         planned, suppressed, outcomes, steps
@@ -65,6 +73,7 @@ CREATE FUNCTION ingestion.apply_work(work jsonb) RETURNS void LANGUAGE sql AS $$
         tenant text, document text, request text, site text, sender text, type_code text, size bigint, received_at timestamptz,
         updated_at timestamptz, identity text, routing text, hold text, planned jsonb, suppressed jsonb, outcomes jsonb, steps jsonb
     )
+    WHERE document IS NOT NULL
     ORDER BY tenant, document
     ON CONFLICT (tenant, document) DO UPDATE SET
         request     = CASE WHEN excluded.request = '' THEN j.request ELSE excluded.request END,
@@ -80,8 +89,8 @@ CREATE FUNCTION ingestion.apply_work(work jsonb) RETURNS void LANGUAGE sql AS $$
         planned     = j.planned || excluded.planned,
         suppressed  = j.suppressed || excluded.suppressed,
         outcomes    = j.outcomes || excluded.outcomes,
-        steps       = j.steps || excluded.steps
-$$;
+        steps       = j.steps || excluded.steps;
+END $$;
 
 GRANT SELECT, INSERT, UPDATE ON ingestion.journey TO relais_ingestion;
 GRANT SELECT, INSERT, DELETE ON ingestion.upload TO relais_ingestion;
