@@ -81,11 +81,15 @@ class DeliveryAbandoned(Fact, frozen=True, kw_only=True):
 
 @fact("delivery.retry_requested.v1", announced=False)
 class DeliveryRetryRequested(Fact, frozen=True, kw_only=True):
-    """A person asked for another attempt, of a deferred delivery at once or of an abandoned one again."""
+    """A person asked for another attempt, of a deferred delivery at once or of an abandoned one again.
+
+    `due_at` (RFC 3339) is when the next attempt is due, and where the delivery's limits count from again.
+    """
 
     document: str
     ordinal: int
     reason: str = ""
+    due_at: str = ""
 
 
 @fact("delivery.endpoint_paused.v1", announced=False)

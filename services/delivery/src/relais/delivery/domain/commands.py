@@ -1,0 +1,87 @@
+"""What can be asked of one delivery. Time, chance and the world's answers arrive inside the commands."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from relais.contracts.reasons import AbandonReason
+from relais.contracts.routing import PlannedDestination
+from relais.contracts.submission import InsStatus, Submission
+from relais.delivery.domain.answers import Answer
+from relais.delivery.domain.retrying import RetryPolicy
+
+
+class NotStarted(Enum):
+    """Why an attempt that was recorded was never begun. Such an attempt does not count against the delivery's limits."""
+
+    LEASE_ENDING = "LEASE_ENDING"
+    ENDPOINT_PAUSED = "ENDPOINT_PAUSED"
+    ENDPOINT_DOWN = "ENDPOINT_DOWN"
+    VAULT_UNAVAILABLE = "VAULT_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A plan names this destination."""
+
+    submission: Submission
+    ins_status: InsStatus
+    destination: PlannedDestination
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The partner could be called now. `objection` is what looking again just before sending found (SAFETY 17), None for nothing."""
+
+    now: datetime
+    policy: RetryPolicy
+    objection: AbandonReason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Looking again after the attempt was recorded and before the call was begun found an objection."""
+
+    attempt: int
+    objection: AbandonReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveBack:
+    """A recorded attempt was not begun: the document certainly did not leave, and is due again after `delay_seconds`."""
+
+    attempt: int
+    reason: NotStarted
+    now: datetime
+    delay_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordAnswer:
+    """The partner's answer to one attempt, or the lack of one. `jitter` is a chance in [0, 1)."""
+
+    attempt: int
+    answer: Answer
+    now: datetime
+    jitter: float
+    policy: RetryPolicy
+    milliseconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryNow:
+    """A person asks for another attempt: at once of a waiting delivery, again of an abandoned one."""
+
+    reason: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """A person gives a delivery up."""
+
+    reason: str
+
+
+DeliveryCommand = Schedule | Attempt | Withdraw | GiveBack | RecordAnswer | RetryNow | Abandon
