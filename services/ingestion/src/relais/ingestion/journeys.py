@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from relais.contracts import Fact, decode
 from relais.contracts.delivery import DeliveryAbandoned, DeliveryAccepted, DeliveryDeferred, DeliverySucceeded
-from relais.contracts.identity import IdentityHeld, IdentityRejected, IdentityReleased, IdentityVerified
-from relais.contracts.routing import DocumentHeld, DocumentReleased, RoutePlanned, RouteSuppressed
+from relais.contracts.identity import IdentityHeld, IdentityParked, IdentityRejected, IdentityReleased, IdentityVerified
+from relais.contracts.routing import DocumentHeld, DocumentReleased, RouteParked, RoutePlanned, RouteSuppressed
 from relais.contracts.submission import Submission
 from relais.eventlog.record import Append
 from relais.transport.bus import Delivered
@@ -69,6 +69,8 @@ def _of_identity(fact: Fact) -> _Said | None:
             return _of_submission(fact.submission, [fact.ins_status.value], {"identity": "verified"})
         case IdentityHeld():
             return _of_submission(fact.submission, [reason.value for reason in fact.reasons], {"identity": "held"})
+        case IdentityParked():
+            return fact.document, [fact.reason.value], None, {"identity": "held"}
         case IdentityRejected():
             return fact.document, (), None, {"identity": "rejected"}
         case _:
@@ -79,6 +81,8 @@ def _of_routing(fact: Fact) -> _Said | None:
     match fact:
         case DocumentHeld():
             return _of_submission(fact.submission, [reason.value for reason in fact.reasons], {"routing": "decided", "hold": "held"})
+        case RouteParked():
+            return fact.document, [fact.reason.value], None, {"routing": "decided", "hold": "held"}
         case DocumentReleased():
             return fact.document, (), None, {"hold": "released"}
         case RoutePlanned():

@@ -1,0 +1,99 @@
+"""Attacks the read model: no order in which the logs speak, and no cut into batches, may change where a document is said to be."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relais.contracts import Fact, encode
+from relais.contracts.delivery import DeliveryDeferred, DeliverySucceeded
+from relais.contracts.identity import IdentityVerified
+from relais.contracts.reasons import SuppressReason
+from relais.contracts.routing import DestinationKind, PlannedDestination, RoutePlanned, RouteSuppressed, SuppressedDestination
+from relais.contracts.submission import InsStatus
+from relais.ingestion.journeys import delta_of, handle, merge
+from relais.transport.bus import Announcement, Delivered
+
+from .test_domain import submission
+
+PLANNED = RoutePlanned(
+    submission=submission("r1"),
+    ins_status=InsStatus.QUALIFIEE,
+    destinations=tuple(
+        PlannedDestination(ordinal=n, kind=DestinationKind.DMP, connector="https", endpoint="e", key=b"", rule="R") for n in (0, 1)
+    ),
+    policy="site:s",
+    policy_version=1,
+    matrix="2026-04-21",
+)
+SUPPRESSED = RouteSuppressed(
+    document="d",
+    request="r1",
+    suppressed=(SuppressedDestination(kind=DestinationKind.DMP, reason=SuppressReason.OPPOSITION, rule="R"),),
+    policy="site:s",
+    policy_version=1,
+    matrix="2026-04-21",
+)
+BY_LOG: dict[str, list[Fact]] = {
+    "identity": [IdentityVerified(submission=submission("r1"), ins_status=InsStatus.QUALIFIEE)],
+    "routing": [PLANNED, SUPPRESSED],
+    "delivery": [
+        DeliveryDeferred(document="d", ordinal=0, attempt=1, endpoint="e", code="503", due_at="2026-01-01T00:00:10+00:00"),
+        DeliverySucceeded(document="d", ordinal=0, attempt=2, endpoint="e", status="200"),
+        DeliverySucceeded(document="d", ordinal=1, attempt=1, endpoint="e", status="200"),
+    ],
+}
+
+
+def delivered(log: str, position: int, fact: Fact) -> Delivered:
+    announcement = Announcement(
+        log=log,
+        partition=0,
+        position=position,
+        previous=position - 1,
+        tag=fact.TAG,
+        tenant="t",
+        stream="d",
+        version=position,
+        event_id="",
+        recorded_at=f"2026-01-01T00:00:0{position}+00:00",
+        actor="a",
+        traceparent="",
+        payload=encode(fact),
+    )
+    return Delivered(position, announcement)
+
+
+async def test_a_batch_becomes_one_row_for_each_document() -> None:
+    batch = [delivered("delivery", n, fact) for n, fact in enumerate(BY_LOG["delivery"], start=1)]
+    (append,) = await handle(batch)
+    (row,) = append.work
+    assert row["outcomes"] == {
+        "0": {"outcome": "succeeded", "code": "200", "attempt": 2, "due_at": ""},
+        "1": {"outcome": "succeeded", "code": "200", "attempt": 1, "due_at": ""},
+    }
+
+
+async def test_facts_that_say_nothing_about_a_document_add_no_row() -> None:
+    assert await handle([]) == []
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_logs_may_speak_in_any_order(chance: Random) -> None:
+    def row(order: list[str]) -> dict[str, object]:
+        queues = {log: iter(list(enumerate(facts, start=1))) for log, facts in BY_LOG.items()}
+        merged: dict[str, object] = {}
+        for log in order:
+            position, fact = next(queues[log])
+            delta = delta_of(fact, log, position, f"2026-01-01T00:00:0{position}+00:00")
+            assert delta is not None
+            merged = merge(merged, delta)
+        merged.pop("updated_at")
+        steps = merged.pop("steps")
+        assert isinstance(steps, list)
+        return {**merged, "steps": sorted(steps, key=lambda step: (step["log"], step["position"]))}
+
+    straight = [log for log, facts in BY_LOG.items() for _ in facts]
+    shuffled = list(straight)
+    chance.shuffle(shuffled)
+    assert row(shuffled) == row(straight)
