@@ -1,8 +1,8 @@
 """What routing's later decisions do to deliveries of the same document that are not sent yet (SAFETY 17).
 
-A document can be submitted again with other flags, another opposition or another identity status. What routing then decides
-is about the patient as they are known now, so it also binds what an earlier request still waits to send: the objection is
-noted on the waiting deliveries, and looked at just before each sending. A later release lifts what the hold noted.
+A document can be submitted again with other flags, another opposition or another identity status. Routing then withdraws, by
+ordinal, what an earlier request was promised, or holds the document; the objection is noted on the waiting deliveries, and
+looked at just before each sending. A later release lifts what the hold noted.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,15 @@ from dataclasses import dataclass
 
 from relais.contracts import Fact
 from relais.contracts.reasons import AbandonReason, HoldReason, SuppressReason
-from relais.contracts.routing import DestinationKind, DocumentHeld, DocumentReleased, RoutePlanned, RouteSuppressed
-from relais.contracts.submission import InsStatus, Opposition
+from relais.contracts.routing import DocumentHeld, DocumentReleased, RouteSuppressed
 
-# What routing may say of one destination kind and that earlier requests did not know. Reasons that lie in the document itself
-# (its type, its confidentiality code) or in the configuration were already true when the earlier plan was made.
-_SUPPRESSIONS = {
+_WITHDRAWALS = {
     SuppressReason.OPPOSITION: AbandonReason.OPPOSITION,
     SuppressReason.IDENTITY_NOT_QUALIFIED: AbandonReason.IDENTITY_NO_LONGER_RELEASED,
     SuppressReason.TEST_IDENTITY: AbandonReason.IDENTITY_NO_LONGER_RELEASED,
-    SuppressReason.INVISIBLE_TO_PATIENT: AbandonReason.FLAGS_TIGHTENED,
-    SuppressReason.SECRET_CONNECTION: AbandonReason.FLAGS_TIGHTENED,
+    SuppressReason.PATIENT_ADDRESS_IS_NOT_THE_PATIENT: AbandonReason.IDENTITY_NO_LONGER_RELEASED,
 }
+# Holds that doubt whose document it is. The others concern one kind of destination, which routing withdraws by ordinal.
 _IDENTITY_HOLDS = frozenset(
     {
         HoldReason.IDENTITY_DISAGREES,
@@ -32,21 +29,18 @@ _IDENTITY_HOLDS = frozenset(
         HoldReason.BORN_AFTER_DOCUMENT,
         HoldReason.HISTORICAL_INS,
         HoldReason.TEST_IDENTITY_IN_PRODUCTION,
+        HoldReason.REJECTED_BEFORE,
     }
 )
-_FEEDS = (DestinationKind.DMP,)
-# SAFETY 10: no feed and no patient mail without a qualified INS.
-_NEED_QUALIFIED = (DestinationKind.DMP, DestinationKind.MSSANTE_PATIENT)
-_EVERY_KIND = tuple(DestinationKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Deliveries of this document to these kinds, planned by *other and earlier* requests, must not be sent any more."""
+    """What *other and earlier* requests planned for this document must not be sent any more: one ordinal, or (None) all of it."""
 
     document: str
     request: str
-    kinds: tuple[DestinationKind, ...]
+    ordinal: int | None
     reason: AbandonReason
 
 
@@ -61,31 +55,22 @@ class Lifted:
 def consequences(fact: Fact) -> Sequence[Objection | Lifted]:
     """What one fact of the routing log says to earlier deliveries of its document."""
     match fact:
-        case RoutePlanned():
-            return _of_plan(fact)
         case RouteSuppressed():
             return [
-                Objection(document=fact.document, request=fact.request, kinds=(entry.kind,), reason=_SUPPRESSIONS[entry.reason])
+                Objection(
+                    document=fact.document,
+                    request=fact.request,
+                    ordinal=entry.ordinal,
+                    reason=_WITHDRAWALS.get(entry.reason, AbandonReason.FLAGS_TIGHTENED),
+                )
                 for entry in fact.suppressed
-                if entry.reason in _SUPPRESSIONS
+                if entry.ordinal is not None
             ]
         case DocumentHeld() if _IDENTITY_HOLDS.intersection(fact.reasons):
             submission = fact.submission
             reason = AbandonReason.IDENTITY_NO_LONGER_RELEASED
-            return [Objection(document=submission.document, request=submission.request, kinds=_EVERY_KIND, reason=reason)]
+            return [Objection(document=submission.document, request=submission.request, ordinal=None, reason=reason)]
         case DocumentReleased():
             return [Lifted(document=fact.document, request=fact.request)]
         case _:
             return []
-
-
-def _of_plan(fact: RoutePlanned) -> Sequence[Objection]:
-    submission = fact.submission
-    found: list[tuple[tuple[DestinationKind, ...], AbandonReason]] = []
-    if submission.opposition is Opposition.YES:
-        found.append((_FEEDS, AbandonReason.OPPOSITION))
-    if fact.ins_status is not InsStatus.QUALIFIEE:
-        found.append((_NEED_QUALIFIED, AbandonReason.IDENTITY_NO_LONGER_RELEASED))
-    if submission.flags.invisible_patient:
-        found.append(((DestinationKind.MSSANTE_PATIENT,), AbandonReason.FLAGS_TIGHTENED))
-    return [Objection(document=submission.document, request=submission.request, kinds=kinds, reason=reason) for kinds, reason in found]
