@@ -40,6 +40,7 @@ class NatsServer:
         self._log_file = log_file
         self._leash = leash
         self._running: RunningProcess | None = None
+        self._ports_folder = folder / "ports"
         self.host = host
         self.port = port
 
@@ -54,17 +55,21 @@ class NatsServer:
         return f"nats://{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Start and wait until it greets a client.
+        """Launch it and wait until it greets a client.
 
         Raises:
             ProcessDied, StartTimedOut: with the last lines of its log.
         """
-        ports_folder = self._folder / "ports"
-        ports_folder.mkdir(parents=True, exist_ok=True)
-        for old in ports_folder.glob("*.ports"):
+        self.launch().wait_until_ready(self.is_ready, START_TIMEOUT_SECONDS)
+
+    def launch(self) -> RunningProcess:
+        """Start without waiting."""
+        self._forget()
+        self._ports_folder.mkdir(parents=True, exist_ok=True)
+        for old in self._ports_folder.glob("*.ports"):
             old.unlink()
         configuration_file = self._folder / "nats-server.conf"
-        listen = f'host: "{self.host}"\nport: {self.port or -1}\nports_file_dir: "{ports_folder}"\n'
+        listen = f'host: "{self.host}"\nport: {self.port or -1}\nports_file_dir: "{self._ports_folder}"\n'
         configuration_file.write_text(listen + self._configuration)
         with self._log_file.open("ab") as log:
             popen = subprocess.Popen(
@@ -78,21 +83,24 @@ class NatsServer:
         if self._leash is not None:
             self._leash.hold(running.pid, signal.SIGTERM)
         self._running = running
-        running.wait_until_ready(lambda: self._greets(ports_folder, running.pid), START_TIMEOUT_SECONDS)
+        return running
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
         """Stop it; SIGKILL is the crash a test asks for."""
+        if self._running is not None:
+            self._running.stop(number, timeout_seconds)
+        self._forget()
+
+    def _forget(self) -> None:
         running, self._running = self._running, None
-        if running is None:
-            return
-        running.stop(number, timeout_seconds)
-        if self._leash is not None:
+        if running is not None and self._leash is not None:
             self._leash.release(running.pid)
 
-    def _greets(self, ports_folder: Path, pid: int) -> bool:
-        if self.port == 0:
+    def is_ready(self) -> bool:
+        """True when it greets a client; takes the port it chose from the file it wrote."""
+        if self.port == 0 and self._running is not None:
             try:
-                ports = json.loads((ports_folder / f"nats-server_{pid}.ports").read_text())
+                ports = json.loads((self._ports_folder / f"nats-server_{self._running.pid}.ports").read_text())
             except (OSError, ValueError):
                 return False
             self.port = urlsplit(ports["nats"][0]).port or 0

@@ -107,12 +107,23 @@ class PostgresServer:
             raise ProcessDied(f"initdb ended with status {status}.\n{log_tail(place.log_file)}", f"Read {place.log_file}.", status)
 
     def start(self) -> None:
-        """Start and wait until it accepts connections. What a dead server left behind is cleared; a stray one on our data is stopped first.
+        """Launch it and wait until it accepts connections.
 
         Raises:
             ProcessDied, StartTimedOut: with the last lines of its log.
         """
+        self.launch().wait_until_ready(self.is_ready, START_TIMEOUT_SECONDS)
+
+    def is_ready(self) -> bool:
+        """True when the server says of itself that it accepts connections."""
+        lines = self._pid_file_lines()
+        pid = self._running.pid if self._running else None
+        return len(lines) > _STATUS_LINE and lines[0].strip() == str(pid) and lines[_STATUS_LINE].strip() == "ready"
+
+    def launch(self) -> RunningProcess:
+        """Start without waiting. What a dead server left behind is cleared; a stray one on our data is stopped first."""
         place = self.place
+        self._forget()
         self._end_stray()
         run_as = self._run_as()
         run_as.own(place.socket_folder)
@@ -132,23 +143,21 @@ class PostgresServer:
         if self._leash is not None:
             self._leash.hold(running.pid, signal.SIGINT)
         self._running = running
-        running.wait_until_ready(lambda: self._says_ready(running.pid), START_TIMEOUT_SECONDS)
+        return running
 
     def stop(self, mode: StopMode = StopMode.FAST, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
         """Stop the server; IMMEDIATE is the crash a test asks for: no checkpoint, recovery at the next start."""
+        if self._running is not None:
+            self._running.stop(mode.value, timeout_seconds)
+        self._forget()
+
+    def _forget(self) -> None:
         running, self._running = self._running, None
-        if running is None:
-            return
-        running.stop(mode.value, timeout_seconds)
-        if self._leash is not None:
+        if running is not None and self._leash is not None:
             self._leash.release(running.pid)
 
     def _run_as(self) -> Unprivileged:
         return unprivileged(self.place.programs / "postgres", self.place.data_folder, self.place.socket_folder)
-
-    def _says_ready(self, pid: int) -> bool:
-        lines = self._pid_file_lines()
-        return len(lines) > _STATUS_LINE and lines[0].strip() == str(pid) and lines[_STATUS_LINE].strip() == "ready"
 
     def _pid_file_lines(self) -> list[str]:
         try:

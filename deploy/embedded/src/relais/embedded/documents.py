@@ -1,0 +1,72 @@
+"""The files an embedded stack writes for others to read: who its first operators are, where deliveries go, and how a client gets in."""
+
+import json
+from collections.abc import Mapping
+
+from relais.embedded.certificates import Authority
+from relais.embedded.keys import Keys
+from relais.embedded.ports import HOST
+from relais.embedded.state import StateFolder, write_whole
+from relais.embedded.topology import ENDPOINTS, SERVICES
+
+OPERATOR = "operator"
+DEMO_SENDER = "demo-sender"
+
+
+def write_documents(state: StateFolder, authority: Authority, keys: Keys, ports: Mapping[str, int], replicas: int) -> None:
+    """Write operators.toml, endpoints.toml and context.toml anew; they follow from the certificates, keys and ports of the stack."""
+    write_whole(state.configuration / "operators.toml", _operators(authority).encode())
+    write_whole(state.configuration / "endpoints.toml", _endpoints(authority, keys, ports["sandbox"]).encode())
+    write_whole(state.configuration / "context.toml", _context(authority, ports, replicas).encode())
+
+
+def _operators(authority: Authority) -> str:
+    """Credentials that work before the registry holds any: the certificate of the operator, and tokens with that subject."""
+    fingerprint = authority.client(OPERATOR).fingerprint()
+    return f"""# The first operators of this stack. Everybody else is registered as facts, through the API.
+[[operator]]
+name = {_quoted(OPERATOR)}
+certificate_sha256 = {_quoted(fingerprint)}
+permissions = ["*"]
+
+[[operator]]
+name = {_quoted(OPERATOR)}
+jwt_subject = {_quoted(OPERATOR)}
+permissions = ["*"]
+"""
+
+
+def _endpoints(authority: Authority, keys: Keys, port: int) -> str:
+    """The HTTPS destinations: all of them the sandbox's, each with an address and a signing key of its own."""
+    tables = []
+    for name in ENDPOINTS:
+        tables.append(
+            f"[endpoints.{name}]\n"
+            f"url = {_quoted(f'https://{HOST}:{port}/{name}')}\n"
+            f"authority_file = {_quoted(str(authority.pair.certificate))}\n"
+            f"signing_key_file = {_quoted(str(keys.endpoint(name)))}\n"
+        )
+    return "# Where the HTTPS connector delivers; a site's policy names these endpoints.\n" + "\n".join(tables)
+
+
+def _context(authority: Authority, ports: Mapping[str, int], replicas: int) -> str:
+    """What a client needs: every service's addresses, the authority, and the certificates of a demo sender and of the operator."""
+    lines = ["# How to reach this stack.", f"authority_file = {_quoted(str(authority.pair.certificate))}", "", "[services]"]
+    for service in SERVICES:
+        addresses = [f"{HOST}:{ports[f'{service.name}-{replica}.grpc']}" for replica in range(1, replicas + 1)]
+        lines.append(f"{service.name} = {json.dumps(addresses)}")
+    for name in (DEMO_SENDER, OPERATOR):
+        pair = authority.client(name)
+        lines += [
+            "",
+            f"[credentials.{name}]",
+            f"certificate_file = {_quoted(str(pair.certificate))}",
+            f"key_file = {_quoted(str(pair.key))}",
+        ]
+        lines.append(f"certificate_sha256 = {_quoted(pair.fingerprint())}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    # A JSON string without control characters is a TOML basic string.
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,50 @@
+"""Processes that outlived an earlier supervisor: found by the numbers it left, believed only when they belong to this folder, stopped."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from relais.embedded.report import remembered_report
+from relais.embedded.state import StateFolder
+
+STOP_TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
+
+def end_strays(state: StateFolder) -> list[str]:
+    """Stop what an earlier run left behind, and return the names. A number that another process bears by now is left alone."""
+    report = remembered_report(state)
+    if report is None:
+        return []
+    ended = []
+    for part in report.parts:
+        if part.pid is not None and belongs(part.pid, state.root) and end(part.pid, state.root):
+            ended.append(part.name)
+    return ended
+
+
+def belongs(pid: int, root: Path) -> bool:
+    """True when the process was started for this state folder: its command line or its environment names it."""
+    for source in ("cmdline", "environ"):
+        try:
+            if os.fsencode(root) in Path(f"/proc/{pid}/{source}").read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def end(pid: int, root: Path) -> bool:
+    """Ask it to stop, insist after a while; False when it was gone already."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            if not belongs(pid, root):
+                return True
+            time.sleep(POLL_SECONDS)
+    return True
