@@ -5,9 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from relais.testing.nats import TestNats, run_nats
 from relais.testing.postgres import TestPostgres, run_postgres
+
+# A law is broken by a value, never by a busy machine.
+settings.register_profile("relais", deadline=None)
+settings.load_profile("relais")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
