@@ -1,0 +1,77 @@
+"""Attacks the cache that stands before the keys' database: callers that share a load, give up, fail, or ask for too much."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from relais.clock import Clock
+from relais.vault.cache import BatchedCache
+from relais.vault.vault import VaultUnavailable
+from tests.shared.hand_clock import HandClock
+
+
+class Loader:
+    """A slow source that writes down what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.started = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.failing = False
+
+    async def load(self, keys: Sequence[str]) -> dict[str, str]:
+        self.asked.append(list(keys))
+        self.started.set()
+        await self.go_on.wait()
+        if self.failing:
+            raise VaultUnavailable("away")
+        return {key: key.upper() for key in keys}
+
+
+def cache_of(loader: Loader, clock: Clock, entries_maximum: int = 100, batch_maximum: int = 100) -> BatchedCache[str, str]:
+    return BatchedCache(loader.load, clock, lifetime_seconds=5, entries_maximum=entries_maximum, batch_maximum=batch_maximum)
+
+
+async def test_callers_that_come_while_a_load_is_under_way_share_the_next_one() -> None:
+    loader = Loader()
+    cache = cache_of(loader, HandClock())
+    callers = [asyncio.ensure_future(cache.get_many([key])) for key in ("a", "b", "c", "b")]
+    await loader.started.wait()
+    loader.go_on.set()
+    assert await asyncio.gather(*callers) == [{"a": "A"}, {"b": "B"}, {"c": "C"}, {"b": "B"}]
+    assert [sorted(keys) for keys in loader.asked] in ([["a"], ["b", "c"]], [["a", "b", "c"]])
+
+
+async def test_a_caller_that_gives_up_takes_nobody_along() -> None:
+    loader = Loader()
+    cache = cache_of(loader, HandClock())
+    first = asyncio.ensure_future(cache.get_many(["a"]))
+    await loader.started.wait()
+    second = asyncio.ensure_future(cache.get_many(["a", "b"]))
+    await asyncio.sleep(0)
+    first.cancel()
+    loader.go_on.set()
+    assert await second == {"a": "A", "b": "B"}
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_a_failed_load_fails_those_who_waited_for_it_and_not_the_next() -> None:
+    loader = Loader()
+    loader.failing = True
+    loader.go_on.set()
+    cache = cache_of(loader, HandClock())
+    for end in await asyncio.gather(cache.get_many(["a"]), cache.get_many(["a"]), return_exceptions=True):
+        assert isinstance(end, VaultUnavailable)
+    loader.failing = False
+    assert await cache.get_many(["a"]) == {"a": "A"}
+
+
+async def test_the_cache_stays_within_its_bounds_and_batches_within_theirs() -> None:
+    loader = Loader()
+    loader.go_on.set()
+    cache = cache_of(loader, HandClock(), entries_maximum=3, batch_maximum=4)
+    assert len(await cache.get_many([str(number) for number in range(10)])) == 10
+    assert len(cache) == 3
+    assert [len(keys) for keys in loader.asked] == [4, 4, 2]
