@@ -1,0 +1,1 @@
+"""Permissions, scopes and the error catalogue."""

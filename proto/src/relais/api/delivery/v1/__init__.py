@@ -1,0 +1,1 @@
+"""Deliveries and endpoints. The first version of the contract."""

@@ -1,0 +1,1 @@
+"""Held identities, and the registry of organisations and credentials."""

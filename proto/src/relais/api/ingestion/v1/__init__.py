@@ -1,0 +1,1 @@
+"""Submissions, receipts and where documents are. The first version of the contract."""
