@@ -59,7 +59,7 @@ def normalise_sex(written: str) -> str:
 
 def normalise_date(written: str) -> str:
     """The day of an HL7 TS, `YYYYMMDD`, or less where less is known: the time of day of a birth is not compared."""
-    return written.strip()[:_DATE_DIGITS]
+    return "".join(written.split())[:_DATE_DIGITS]
 
 
 def compare(identity: DeclaredIdentity, header: HeaderExtract) -> Comparison:
