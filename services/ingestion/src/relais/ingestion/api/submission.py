@@ -17,10 +17,10 @@ IDENTIFIER_CHARACTERS_MAXIMUM: Final = 64
 SHA256_BYTES: Final = 32
 
 _FLAGS: Final = tuple(pb.Flags.DESCRIPTOR.fields_by_name)
-_STATUS: Final = {pb.InsStatus.Value(f"INS_STATUS_{status.name}"): status for status in InsStatus}
-_OPPOSITION: Final = {pb.Opposition.Value(f"OPPOSITION_{opposition.name}"): opposition for opposition in Opposition}
-_KIND: Final = {pb.RecipientKind.Value(f"RECIPIENT_KIND_{kind.name}"): kind for kind in RecipientKind}
-_SEX: Final = {pb.SEX_UNSPECIFIED: "", pb.SEX_MALE: "M", pb.SEX_FEMALE: "F", pb.SEX_UNDETERMINED: "UN"}
+_STATUS: Final[dict[int, InsStatus]] = {pb.InsStatus.Value(f"INS_STATUS_{status.name}"): status for status in InsStatus}
+_OPPOSITION: Final[dict[int, Opposition]] = {pb.Opposition.Value(f"OPPOSITION_{opposition.name}"): opposition for opposition in Opposition}
+_KIND: Final[dict[int, RecipientKind]] = {pb.RecipientKind.Value(f"RECIPIENT_KIND_{kind.name}"): kind for kind in RecipientKind}
+_SEX: Final[dict[int, str]] = {pb.SEX_UNSPECIFIED: "", pb.SEX_MALE: "M", pb.SEX_FEMALE: "F", pb.SEX_UNDETERMINED: "UN"}
 
 
 @dataclass(frozen=True, slots=True)
