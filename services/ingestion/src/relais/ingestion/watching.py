@@ -14,7 +14,7 @@ Key = tuple[str, str]
 
 
 class TooManyWatchers(Exception):
-    """This replica follows as many documents as it may."""
+    """As many documents are followed on this replica as may be."""
 
 
 class WatchDesk:
