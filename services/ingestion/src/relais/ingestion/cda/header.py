@@ -1,0 +1,92 @@
+"""What happens at each tag of the header: what has a place in `shape` is kept, the rest passes by."""
+
+from collections.abc import Callable
+from typing import Final
+from xml.parsers.expat import XMLParserType
+
+from relais.ingestion.cda.limits import ATTRIBUTES_MAXIMUM, DEPTH_MAXIMUM, HEADER_BYTES_MAXIMUM, HEADER_ELEMENTS_MAXIMUM
+from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
+from relais.ingestion.cda.shape import COMPONENT, HEADER, Element
+
+_ROOT_PATH: Final = "ClinicalDocument"
+_XML_BLANKS: Final = " \t\r\n"
+
+
+class HeaderHandlers:
+    """The expat handlers from `ClinicalDocument` to its `component`, installed by being made.
+
+    `depth` counts the elements open, ClinicalDocument included. `begin_body` is called with the kept header at the
+    `component` tag, and installs the handlers that follow.
+    """
+
+    def __init__(self, parser: XMLParserType, attributes: dict[str, str], depth: int, begin_body: Callable[[Element], None]) -> None:
+        self._parser = parser
+        self._depth = depth
+        self._begin_body = begin_body
+        self._start_byte = parser.CurrentByteIndex
+        self._current = Element(HEADER, attributes)
+        self._expected = HEADER.children
+        self._parents: list[Element] = []
+        self._pieces: list[str] = []
+        self._kept = 0
+        self._skipped = 0
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+
+    def check_bytes(self, end_byte: int) -> None:
+        """Refuse a header that is not over at `end_byte` of the document and too large already."""
+        if end_byte - self._start_byte > HEADER_BYTES_MAXIMUM:
+            raise DocumentRefused(RefusalCode.HEADER_TOO_LARGE, _ROOT_PATH)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        shape = self._expected.get(name)
+        if shape is None:
+            self._skipped = 1
+            self._parser.StartElementHandler = self._start_skipped
+            self._parser.EndElementHandler = self._end_skipped
+            return
+        if shape is COMPONENT:
+            self.check_bytes(self._parser.CurrentByteIndex)
+            self._begin_body(self._current)
+            return
+        self._kept += 1
+        if self._kept > HEADER_ELEMENTS_MAXIMUM or len(attributes) > ATTRIBUTES_MAXIMUM:
+            raise DocumentRefused(RefusalCode.HEADER_TOO_LARGE, _ROOT_PATH)
+        parent = self._current
+        element = Element(shape, attributes)
+        siblings = parent.children.get(shape.name)
+        if siblings is None:
+            parent.children[shape.name] = [element]
+        else:
+            siblings.append(element)
+        self._parents.append(parent)
+        self._current = element
+        self._expected = shape.children
+        if shape.has_text:
+            self._parser.CharacterDataHandler = self._pieces.append
+
+    def _end(self, _name: str) -> None:
+        if not self._parents:
+            raise DocumentRefused(RefusalCode.BODY_MISSING, "ClinicalDocument/component")
+        closed = self._current
+        if closed.shape.has_text:
+            closed.text = "".join(self._pieces).strip(_XML_BLANKS)
+            self._pieces.clear()
+            self._parser.CharacterDataHandler = None
+        self._current = self._parents.pop()
+        self._expected = self._current.shape.children
+
+    def _start_skipped(self, _name: str, _attributes: dict[str, str]) -> None:
+        """Inside an element that is not kept nothing is: until it ends, only its depth is of interest.
+
+        Kept elements need no such check: `shape` is nested a dozen deep.
+        """
+        self._skipped += 1
+        if self._depth + len(self._parents) + self._skipped > DEPTH_MAXIMUM:
+            raise DocumentRefused(RefusalCode.TOO_DEEP)
+
+    def _end_skipped(self, _name: str) -> None:
+        self._skipped -= 1
+        if self._skipped == 0:
+            self._parser.StartElementHandler = self._start
+            self._parser.EndElementHandler = self._end
