@@ -1,0 +1,1 @@
+"""What every service stands on: configuration, logs, metrics, traces, access, the gRPC edge, the run. See README.md."""
