@@ -41,7 +41,6 @@ class BodyHandlers:
         self._payload: Base64Check | None = None
         parser.StartElementHandler = self._start_kind
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = None
 
     def finish(self) -> str | None:
         """The media type of an unstructured body, None for a structured one; refused when the body was neither."""
