@@ -40,6 +40,11 @@ class DocumentHandlers:
         parser.StartNamespaceDeclHandler = self._prefixes.setdefault
         parser.StartElementHandler = self._start_root
 
+    @property
+    def extract(self) -> HeaderExtract | None:
+        """What the header says, from the beginning of the body on."""
+        return self._extract
+
     def after_block(self) -> None:
         """Refuse what would grow in memory from block to block."""
         if len(self._parser.intern) > limits.NAMES_MAXIMUM or len(self._prefixes) > limits.PREFIXES_MAXIMUM:

@@ -55,6 +55,11 @@ class CdaReader:
         self._parser = expat.ParserCreate("utf-8", NAMESPACE_SEPARATOR)
         self._handlers = DocumentHandlers(self._parser, self._block)
 
+    @property
+    def header_so_far(self) -> HeaderExtract | None:
+        """The header once it was read whole, long before a large document has ended; what follows may still be refused."""
+        return self._handlers.extract
+
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes of the document."""
         self._raise_again()
