@@ -209,7 +209,8 @@ async def test_an_answer_before_the_body_was_read_is_taken_and_the_connection_is
             yield b"x" * 100_000
 
     async with server(handler) as client:
-        response = await client.post(HEAD % 1_000_000_000, endless(), 5.0)
+        async with asyncio.timeout(2):
+            response = await client.post(HEAD % 1_000_000_000, endless(), 60.0)
         assert response.status == 413
         assert client._idle == []
 

@@ -123,6 +123,8 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._answer.set_result(response)
+            # A writer that waits for room must see that nobody reads any more.
+            self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._writable.set()
@@ -136,7 +138,6 @@ class Connection(asyncio.Protocol):
     def _fail(self, code: str) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(NoResponse(code))
-        # A writer that waits for room must look at the answer.
         self._writable.set()
         self.abort()
 
