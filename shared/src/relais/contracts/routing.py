@@ -115,6 +115,14 @@ class RouteParked(Fact, frozen=True, kw_only=True):
     tag: str
 
 
+@fact("routing.rejection_noted.v1", announced=False)
+class RejectionNoted(Fact, frozen=True, kw_only=True):
+    """A person rejected the document at identity: what is held here of its other requests cannot be released any more."""
+
+    document: str
+    request: str
+
+
 class EndpointChoice(msgspec.Struct, frozen=True, kw_only=True):
     """For one destination kind: the connector (`https`) and the endpoint's id; `type_codes` narrows it, empty means all."""
 
