@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from relais.clock import Clock
+from relais.testing.clock import ManualClock
 from relais.vault.cache import BatchedCache
 from relais.vault.vault import VaultUnavailable
-from tests.shared.hand_clock import HandClock
 
 
 class Loader:
@@ -35,7 +35,7 @@ def cache_of(loader: Loader, clock: Clock, entries_maximum: int = 100, batch_max
 
 async def test_callers_that_come_while_a_load_is_under_way_share_the_next_one() -> None:
     loader = Loader()
-    cache = cache_of(loader, HandClock())
+    cache = cache_of(loader, ManualClock())
     callers = [asyncio.ensure_future(cache.get_many([key])) for key in ("a", "b", "c", "b")]
     await loader.started.wait()
     loader.go_on.set()
@@ -45,7 +45,7 @@ async def test_callers_that_come_while_a_load_is_under_way_share_the_next_one() 
 
 async def test_a_caller_that_gives_up_takes_nobody_along() -> None:
     loader = Loader()
-    cache = cache_of(loader, HandClock())
+    cache = cache_of(loader, ManualClock())
     first = asyncio.ensure_future(cache.get_many(["a"]))
     await loader.started.wait()
     second = asyncio.ensure_future(cache.get_many(["a", "b"]))
@@ -61,7 +61,7 @@ async def test_a_failed_load_fails_those_who_waited_for_it_and_not_the_next() ->
     loader = Loader()
     loader.failing = True
     loader.go_on.set()
-    cache = cache_of(loader, HandClock())
+    cache = cache_of(loader, ManualClock())
     for end in await asyncio.gather(cache.get_many(["a"]), cache.get_many(["a"]), return_exceptions=True):
         assert isinstance(end, VaultUnavailable)
     loader.failing = False
@@ -71,7 +71,7 @@ async def test_a_failed_load_fails_those_who_waited_for_it_and_not_the_next() ->
 async def test_the_cache_stays_within_its_bounds_and_batches_within_theirs() -> None:
     loader = Loader()
     loader.go_on.set()
-    cache = cache_of(loader, HandClock(), entries_maximum=3, batch_maximum=4)
+    cache = cache_of(loader, ManualClock(), entries_maximum=3, batch_maximum=4)
     assert len(await cache.get_many([str(number) for number in range(10)])) == 10
     assert len(cache) == 3
     assert [len(keys) for keys in loader.asked] == [4, 4, 2]

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from relais.testing.clock import ManualClock
 from relais.testing.postgres import OWNER_ROLE, TestPostgres
 from relais.testing.vault_suite import KeyRingSuite, Rings, assert_absent
 from relais.vault.keys import MemoryKeyRing, PostgresKeyRing
@@ -15,7 +16,6 @@ from relais.vault.migrations import migrate_keys
 from relais.vault.provider import MasterKeyFile
 from relais.vault.tenant import TenantKey
 from relais.vault.vault import MasterKeyUnusable, SealBroken, TenantKeyMissing, VaultUnavailable
-from tests.shared.hand_clock import HandClock
 from tests.shared.vault_grants import PRIVACY_ROLE, assert_refused, create_privacy_role
 
 READERS = ("relais_identity", "relais_routing", "relais_delivery")
@@ -42,7 +42,7 @@ async def pools(postgres: TestPostgres, database: str) -> AsyncIterator[dict[str
 
 @pytest.fixture
 def rings(pools: dict[str, "asyncpg.Pool[asyncpg.Record]"]) -> Rings:
-    clock = HandClock()
+    clock = ManualClock()
     ingestion, ingestion_too, delivery, privacy = (
         PostgresKeyRing(pools[role], MasterKeyFile([MASTER]), clock)
         for role in ("relais_ingestion", "relais_ingestion", "relais_delivery", PRIVACY_ROLE)
@@ -60,7 +60,7 @@ class TestMemoryKeyRing(KeyRingSuite):
     @pytest.fixture
     def rings(self) -> Rings:
         ring = MemoryKeyRing()
-        return Rings(ring, ring, ring, ring, lambda seconds: None)
+        return Rings(ring, ring, ring, ring, ManualClock().advance)
 
 
 async def test_a_key_in_memory_lives_no_longer_than_its_lifetime_and_is_not_asked_for_before(
@@ -70,9 +70,9 @@ async def test_a_key_in_memory_lives_no_longer_than_its_lifetime_and_is_not_aske
     name = ("north", subject.subject)
     assert await rings.delivery.subjects([name]) == [subject]
     await rings.privacy.erase(*name)
-    rings.advance(4.9)
+    await rings.advance(4.9)
     assert await rings.delivery.subjects([name]) == [subject], "a replica may use a key for its lifetime, or every document costs a call"
-    rings.advance(0.1)
+    await rings.advance(0.1)
     assert await rings.delivery.subjects([name]) == [None]
 
 
@@ -91,7 +91,7 @@ async def test_nothing_in_the_database_is_a_key_or_an_identity(postgres: TestPos
 
 
 async def test_a_reader_makes_no_tenant_key(pools: dict[str, "asyncpg.Pool[asyncpg.Record]"]) -> None:
-    ring = PostgresKeyRing(pools["relais_delivery"], MasterKeyFile([MASTER]), HandClock())
+    ring = PostgresKeyRing(pools["relais_delivery"], MasterKeyFile([MASTER]), ManualClock())
     with pytest.raises(TenantKeyMissing):
         await ring.tenant_hmac("nobody", "document-id")
     assert await ring.subjects([("nobody", uuid4())]) == [None]

@@ -6,7 +6,7 @@ with no more rights than the user has in production.
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -38,7 +38,7 @@ class Rings:
     ingestion_too: KeyRing
     delivery: KeyRing
     privacy: KeyRing
-    advance: Callable[[float], None]
+    advance: Callable[[float], Awaitable[None]]
 
 
 def sealed(chunks: int = 3) -> tuple[UUID, list[SealedChunk]]:
@@ -190,13 +190,13 @@ class KeyRingSuite:
         assert await rings.delivery.subjects(names) == [erased, kept]
         assert await rings.privacy.erase("north", erased.subject)
         assert not await rings.privacy.erase("north", erased.subject)
-        rings.advance(SUBJECT_LIFETIME_SECONDS)
+        await rings.advance(SUBJECT_LIFETIME_SECONDS)
         assert await rings.delivery.subjects(names) == [None, kept]
 
     async def test_an_erased_identity_that_comes_again_is_a_new_subject(self, rings: Rings) -> None:
         [before] = await rings.ingestion.subjects_for([("north", b"a")])
         await rings.privacy.erase("north", before.subject)
-        rings.advance(SUBJECT_LIFETIME_SECONDS)
+        await rings.advance(SUBJECT_LIFETIME_SECONDS)
         [after] = await rings.ingestion.subjects_for([("north", b"a")])
         assert after.subject != before.subject
         assert after.key != before.key
@@ -205,12 +205,12 @@ class KeyRingSuite:
         [before] = await rings.ingestion.subjects_for([("north", b"a")])
         assert await rings.privacy.retire("north", before.subject)
         assert not await rings.privacy.retire("north", before.subject)
-        rings.advance(SUBJECT_LIFETIME_SECONDS)
+        await rings.advance(SUBJECT_LIFETIME_SECONDS)
         assert await rings.delivery.subjects([("north", before.subject)]) == [before]
         [after] = await rings.ingestion.subjects_for([("north", b"a")])
         assert after.subject != before.subject
         assert await rings.privacy.erase("north", before.subject)
-        rings.advance(SUBJECT_LIFETIME_SECONDS)
+        await rings.advance(SUBJECT_LIFETIME_SECONDS)
         assert await rings.delivery.subjects([("north", before.subject), ("north", after.subject)]) == [None, after]
 
     async def test_nothing_printed_holds_a_key(self, rings: Rings) -> None:
