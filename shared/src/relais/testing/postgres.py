@@ -26,10 +26,12 @@ _SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 _WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 SERVICE_ROLES = ("relais_ingestion", "relais_identity", "relais_routing", "relais_delivery")
 OWNER_ROLE = "relais_owner"
+PRIVACY_ROLE = "relais_privacy"
 
 
 class TestPostgres:
@@ -94,9 +96,9 @@ class TestPostgres:
         self._server.start()
 
     async def create_roles(self) -> None:
-        """The owner role, which migrates, and one role per service, which has what the migrations grant it; once is enough."""
+        """The owner role, which migrates, and those that have what the migrations grant them: one per service, and privacy."""
         if not self._has_roles:
-            for role in (OWNER_ROLE, *SERVICE_ROLES):
+            for role in (OWNER_ROLE, *SERVICE_ROLES, PRIVACY_ROLE):
                 await self._execute(f"CREATE ROLE {role} LOGIN")
             self._has_roles = True
 

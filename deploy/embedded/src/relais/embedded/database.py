@@ -8,9 +8,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
-from relais.embedded.topology import DATABASE, KEYS_DATABASE, OWNER_ROLE, SERVICES
+from relais.embedded.topology import DATABASE, KEYS_DATABASE, OWNER_ROLE, PRIVACY_ROLE, SERVICES
 
-ROLES = (OWNER_ROLE, *(service.role for service in SERVICES))
+CONNECTING_ROLES = (*(service.role for service in SERVICES), PRIVACY_ROLE)
+ROLES = (OWNER_ROLE, *CONNECTING_ROLES)
 CONNECT_TIMEOUT_SECONDS = 10.0
 
 # For 2 cores and 4 GiB or more. Nothing a caller sent may reach the server's log: no parameter, no statement, and (terse) no DETAIL line,
@@ -56,7 +57,7 @@ async def prepare_databases(administrator_dsn: str, passwords: Mapping[str, str]
                 await connection.execute(f"GRANT {OWNER_ROLE} TO CURRENT_USER")
                 await connection.execute(f"CREATE DATABASE {database} OWNER {OWNER_ROLE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
             await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
-            await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {', '.join(service.role for service in SERVICES)}")
+            await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {', '.join(CONNECTING_ROLES)}")
     finally:
         await connection.close()
 

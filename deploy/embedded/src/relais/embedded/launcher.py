@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -79,18 +80,19 @@ class Launcher:
         return status
 
     def _bring_up(self) -> None:
-        self._tell("checking the folder, its room and the ports")
         state, configuration = self._state, self._configuration
+        # First of all, for the first word of ours replaces what the earlier supervisor wrote.
+        end_strays(state)
+        self._tell("checking the folder, its room and the ports")
         state.create()
         require_room(state.root, ROOM_BYTES_MINIMUM)
-        end_strays(state)
         keep_earlier_logs(configuration)
         ports = settle_ports(state.ports_file, port_names(configuration.replicas))
         authority = Authority(state.certificates, datetime.now(UTC))
         keys = Keys(state.keys)
         write_documents(state, authority, keys, ports, configuration.replicas)
         database_dsn = self._start_postgres(keys)
-        nats_url = self._start_nats(keys, ports["nats"])
+        nats_url = self._start_nats(keys, ports)
         environments = Environments(configuration, ports, keys, authority, database_dsn, nats_url)
         migrate_all(configuration, environments, self._tell)
         parts = [sandbox_part(configuration, environments, ports["sandbox"], self._leash)]
@@ -121,13 +123,13 @@ class Launcher:
             ) from error
         return dsn
 
-    def _start_nats(self, keys: Keys, port: int) -> str:
+    def _start_nats(self, keys: Keys, ports: Mapping[str, int]) -> str:
         url = self._configuration.nats_url
         if url is not None:
             refuse_old_nats(server_version(url), url.rpartition("@")[2])
             self._external.append(external_part("nats-server"))
             return url
-        part = nats_part(self._state, keys, port, self._leash)
+        part = nats_part(self._state, keys, ports, self._leash)
         self._start(part)
         return part.addresses["nats"]
 

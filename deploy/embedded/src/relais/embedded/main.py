@@ -23,11 +23,13 @@ from relais.processes.leash import Leash
 
 FAILED = 1
 NOT_UP = 3
+FILE_COLUMNS = 160
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="A whole Relais on one machine: Postgres, nats-server, sandbox, services."
 )
-console = Console()
+# A table cut to 80 columns is of no use in a file.
+console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
 errors = Console(stderr=True)
 
 Replicas = Annotated[int, typer.Option(envvar="REPLICAS", min=1, max=REPLICAS_MAXIMUM, help="Processes of each service.")]

@@ -1,5 +1,6 @@
 """Makes the parts of one stack: which program, on which folder and port, ready when, logging where."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def postgres_part(state: StateFolder, server: PostgresServer) -> Part:
     return Part("postgres", server, state.log("postgres"), {"socket": str(server.place.socket_folder)})
 
 
-def nats_part(state: StateFolder, keys: Keys, port: int, leash: Leash) -> Part:
+def nats_part(state: StateFolder, keys: Keys, ports: Mapping[str, int], leash: Leash) -> Part:
     """nats-server under watch."""
-    text = broker_configuration(state.nats / "jetstream", keys)
-    server = NatsServer(nats_server_program(), state.nats, text, state.log("nats-server"), host=HOST, port=port, leash=leash)
-    return Part("nats-server", server, state.log("nats-server"), {"nats": server.url})
+    text = broker_configuration(state.nats / "jetstream", keys, ports["nats.monitor"])
+    server = NatsServer(nats_server_program(), state.nats, text, state.log("nats-server"), host=HOST, port=ports["nats"], leash=leash)
+    return Part("nats-server", server, state.log("nats-server"), {"nats": server.url, "monitor": f"http://{HOST}:{ports['nats.monitor']}"})
 
 
 def external_part(name: str) -> PartReport:

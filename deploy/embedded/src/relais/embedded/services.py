@@ -125,6 +125,7 @@ class Environments:
             "RELAIS_OPERATORS_FILE": str(state.configuration / "operators.toml"),
         }
         if self._configuration.nats_url is None:
+            environment["RELAIS_NATS_MONITOR_URL"] = f"http://{HOST}:{self._ports['nats.monitor']}"
             environment["RELAIS_NATS_NKEY_SEED_FILE"] = str(self._keys.nkey_seed(service.name))
         if service.name == "delivery":
             environment["RELAIS_ENDPOINTS_FILE"] = str(state.configuration / "endpoints.toml")

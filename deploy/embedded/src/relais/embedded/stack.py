@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from relais.embedded.report import PartState, Phase, Report, read_report
@@ -28,11 +27,12 @@ def _silent(message: str) -> None:
     """Nobody listens."""
 
 
-@dataclass(frozen=True)
 class Stack:
-    """One stack, known by its state folder; any number of these may look at the same one."""
+    """One stack, known by its state folder; any number of these may look at the same one, from any process."""
 
-    state: StateFolder
+    def __init__(self, state: StateFolder) -> None:
+        self.state = state
+        self._supervisor: subprocess.Popen[bytes] | None = None
 
     def report(self) -> Report:
         """What runs now."""
@@ -52,10 +52,11 @@ class Stack:
             raise AlreadyRunning(
                 f"A stack is already running on {self.state.root}.", "Look at it with `make status`, stop it with `make down`."
             )
+        self._bury()
         self.state.logs.mkdir(exist_ok=True)
         log_file = self.state.log("supervisor")
         with log_file.open("ab") as log:
-            supervisor = subprocess.Popen(
+            supervisor = self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "relais.embedded.main", "supervise", "--replicas", str(replicas)],
                 env={**os.environ, **(environment or {}), "RELAIS_HOME": str(self.state.root)},
                 stdin=subprocess.DEVNULL,
@@ -79,6 +80,7 @@ class Stack:
             StartTimedOut: the supervisor did not end; it was killed, and what it started was told to stop.
         """
         if not self.state.is_supervised():
+            self._bury()
             return False
         pid = self.report().supervisor
         with contextlib.suppress(ProcessLookupError):
@@ -89,6 +91,7 @@ class Stack:
                 os.kill(pid, signal.SIGKILL)
                 raise StartTimedOut("The supervisor did not end and was killed.", f"Read {self.state.log('supervisor')}.")
             time.sleep(POLL_SECONDS)
+        self._bury()
         return True
 
     def signal(self, part: str, number: signal.Signals) -> None:
@@ -114,6 +117,12 @@ class Stack:
                     f"{part} is {found.state.value} after {found.restarts} restarts; the stack is {report.phase.value}.", ""
                 )
             time.sleep(POLL_SECONDS)
+
+    def _bury(self) -> None:
+        """Take note of the end of a supervisor this process started."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.wait(DOWN_TIMEOUT_SECONDS)
 
     def _wait_until_up(self, supervisor: "subprocess.Popen[bytes]", log_file: Path, tell: Callable[[str], None]) -> Report:
         told = ""

@@ -8,8 +8,12 @@ from pathlib import Path
 from relais.embedded.report import remembered_report
 from relais.embedded.state import StateFolder
 
-STOP_TIMEOUT_SECONDS = 10.0
+STOP_TIMEOUT_SECONDS = 5.0
 POLL_SECONDS = 0.05
+
+# proc_pid_stat(5), counted from the field behind the name.
+_STATE = 0
+_THREADS = 17
 
 
 def end_strays(state: StateFolder) -> list[str]:
@@ -19,7 +23,7 @@ def end_strays(state: StateFolder) -> list[str]:
         return []
     ended = []
     for part in report.parts:
-        if part.pid is not None and belongs(part.pid, state.root) and end(part.pid, state.root):
+        if part.pid is not None and belongs(part.pid, state.root) and end(part.pid):
             ended.append(part.name)
     return ended
 
@@ -35,7 +39,18 @@ def belongs(pid: int, root: Path) -> bool:
     return False
 
 
-def end(pid: int, root: Path) -> bool:
+def has_ended(pid: int) -> bool:
+    """True when it is gone or only waits for its parent's notice; before that it may still hold its ports."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    # The fields follow the name, which stands in brackets and may hold anything. Threads can outlive the first one, with all its files.
+    fields = stat.rpartition(")")[2].split()
+    return fields[_STATE] in ("Z", "X") and int(fields[_THREADS]) <= 1
+
+
+def end(pid: int) -> bool:
     """Ask it to stop, insist after a while; False when it was gone already."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -44,7 +59,7 @@ def end(pid: int, root: Path) -> bool:
             return False
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            if not belongs(pid, root):
+            if has_ended(pid):
                 return True
             time.sleep(POLL_SECONDS)
     return True

@@ -6,6 +6,9 @@ DATABASE = "relais"
 KEYS_DATABASE = "relais_keys"
 OWNER_ROLE = "relais_owner"
 
+# Destroys subjects' keys and the bodies they opened; no service logs in with it.
+PRIVACY_ROLE = "relais_privacy"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -23,10 +26,10 @@ class Service:
 
 # Every service follows the registry, which says who may call it; ingestion follows every log, for it keeps the journeys.
 SERVICES = (
-    Service(name="identity", writes=("identity", "registry"), reads=("ingestion", "identity", "registry", "delivery")),
+    Service(name="identity", writes=("identity", "registry"), reads=("ingestion", "identity", "registry")),
     Service(name="ingestion", writes=("ingestion",), reads=("ingestion", "identity", "registry", "routing", "delivery")),
-    Service(name="routing", writes=("routing",), reads=("identity", "registry", "routing", "delivery")),
-    Service(name="delivery", writes=("delivery",), reads=("routing", "registry", "delivery")),
+    Service(name="routing", writes=("routing",), reads=("identity", "routing", "registry")),
+    Service(name="delivery", writes=("delivery",), reads=("routing", "delivery", "registry")),
 )
 
 # Destinations of the sandbox, which a site's policy may name; each has an address and a signing key of its own.
@@ -41,4 +44,4 @@ def part_names(replicas: int) -> list[str]:
 def port_names(replicas: int) -> list[str]:
     """Everything that listens on TCP."""
     listeners = [f"{part}.{purpose}" for part in part_names(replicas) for purpose in ("grpc", "health", "metrics")]
-    return ["nats", "sandbox", *listeners]
+    return ["nats", "nats.monitor", "sandbox", *listeners]
