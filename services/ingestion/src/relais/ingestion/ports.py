@@ -18,6 +18,7 @@ class StagedUpload:
     subject: UUID
     size: int
     sha256: bytes
+    started_at: datetime
 
 
 class Uploads(Protocol):

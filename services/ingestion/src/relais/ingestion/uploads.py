@@ -6,6 +6,8 @@ the reader's header limit and a block. From then on only the reader's block, one
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from relais.clock import Clock
 from relais.contracts.header import HeaderExtract
@@ -19,9 +21,19 @@ from relais.ingestion.sealing import BodySource
 from relais.vault.seal import CHUNK_PLAINTEXT_BYTES, BodySealer, document_key, new_blob
 from relais.vault.vault import BlobStore, KeyRing, SubjectErased, SubjectKey
 
+UPLOAD_LIFETIME = timedelta(hours=24)
 UPLOAD_BYTES_MAXIMUM = 100 * 1024 * 1024
 REPLAY_CHUNKS = 16
 PUT_CHUNKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class UploadProgress:
+    """An upload under way: declared size and durable bytes, and when it is forgotten if nobody goes on with it."""
+
+    size: int
+    committed_bytes: int
+    expires_at: datetime
 
 
 class UploadMismatch(Exception):
@@ -103,18 +115,20 @@ class Upload:
 
     async def _start(self, header: HeaderExtract) -> BodySealer:
         document = document_of(self._tenant_keys, header)
+        now = self._desk.clock.now()
         (subject,) = await self._desk.keys.subjects_for([(self._request.tenant, canonical_identity(self._request.identity))])
         wanted = StagedUpload(
             tenant=self._request.tenant,
             request=self._request.request,
-            blob=new_blob(self._desk.clock.now()),
+            blob=new_blob(now),
             document=document,
             subject=subject.subject,
             size=self._size,
             sha256=self._sha256,
+            started_at=now,
         )
         staged = await self._desk.uploads.start(wanted)
-        if staged != wanted:
+        if staged.blob != wanted.blob:
             # Two connections upload the same request at once: the first goes on, this one may resume it later.
             raise UploadMismatch("committed_bytes")
         return BodySealer(document_key(subject, document), staged.blob)
@@ -161,9 +175,10 @@ class UploadDesk:
         await upload.resume(staged, subject)
         return upload
 
-    async def committed_bytes(self, tenant: str, request: str) -> int | None:
-        """How far an upload is, in bytes; None when none is under way."""
+    async def progress(self, tenant: str, request: str) -> UploadProgress | None:
+        """How far an upload is; None when none is under way."""
         staged = await self.uploads.find(tenant, request)
         if staged is None:
             return None
-        return min(await self.blobs.staged(staged.blob) * CHUNK_PLAINTEXT_BYTES, staged.size)
+        committed = await self.blobs.staged(staged.blob) * CHUNK_PLAINTEXT_BYTES
+        return UploadProgress(staged.size, min(committed, staged.size), staged.started_at + UPLOAD_LIFETIME)

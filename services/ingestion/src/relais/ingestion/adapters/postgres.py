@@ -79,8 +79,8 @@ class PostgresUploads:
     async def start(self, upload: StagedUpload) -> StagedUpload:
         """Remember an upload; the one already there wins."""
         await self._pool.execute(
-            "INSERT INTO ingestion.upload (tenant, request, blob, document, subject, size, sha256) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            "INSERT INTO ingestion.upload (tenant, request, blob, document, subject, size, sha256, started_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
             upload.tenant,
             upload.request,
             upload.blob,
@@ -88,6 +88,7 @@ class PostgresUploads:
             upload.subject,
             upload.size,
             upload.sha256,
+            upload.started_at,
         )
         return await self.find(upload.tenant, upload.request) or upload
 
@@ -105,6 +106,7 @@ def _upload(row: asyncpg.Record) -> StagedUpload:
         subject=row["subject"],
         size=row["size"],
         sha256=row["sha256"],
+        started_at=row["started_at"],
     )
 
 

@@ -1,5 +1,6 @@
 """From a protobuf submission to a decided one: every field is looked at, everything wrong is named at once, no value is repeated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
@@ -41,12 +42,12 @@ class SubmissionInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who submits, by their credential (`relais.chassis.access`)."""
+    """Who submits, by their credential (`relais.chassis.access`), and for which sites they may."""
 
     tenant: str
     sender: str
     actor: str
-    sites: frozenset[str]
+    may_send_for: Callable[[str], bool]
 
 
 def read_submission(message: pb.Submission, sender: Sender, traceparent: str = "") -> SubmissionRequest:
@@ -58,7 +59,7 @@ def read_submission(message: pb.Submission, sender: Sender, traceparent: str = "
     request = SubmissionRequest(
         tenant=sender.tenant,
         request=reader.uuid("submission.request_id", message.request_id),
-        site=reader.site(message.site, sender.sites),
+        site=reader.site(message.site, sender.may_send_for),
         sender=sender.sender,
         actor=sender.actor,
         professional=reader.professional(message.professional),
@@ -104,8 +105,8 @@ class _Reader:
             self.wrong(field)
         return otherwise if chosen is None else chosen
 
-    def site(self, value: str, allowed: frozenset[str]) -> str:
-        if value not in allowed:
+    def site(self, value: str, allowed: Callable[[str], bool]) -> str:
+        if not allowed(value):
             # A site that is not the sender's own and a site that does not exist are told apart by nobody.
             self.wrong("submission.site", ErrorReason.ERROR_REASON_SITE_UNKNOWN)
         return value

@@ -12,10 +12,9 @@ from relais.ingestion.cda import limits
 from relais.ingestion.cda.block import Block
 from relais.ingestion.cda.payload import Base64Check
 from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
-from relais.ingestion.cda.shape import qualified
+from relais.ingestion.cda.shape import RECORD_TARGET, qualified
 
 _CLINICAL_DOCUMENT: Final = qualified("ClinicalDocument")
-_RECORD_TARGET: Final = qualified("recordTarget")
 _STRUCTURED_BODY: Final = qualified("structuredBody")
 _NON_XML_BODY: Final = qualified("nonXMLBody")
 _TEXT: Final = qualified("text")
@@ -89,7 +88,7 @@ class BodyHandlers:
             raise DocumentRefused(RefusalCode.TOO_DEEP)
         if self._elements > limits.BODY_ELEMENTS_MAXIMUM:
             raise DocumentRefused(RefusalCode.TOO_LARGE)
-        if name == _RECORD_TARGET:
+        if name == RECORD_TARGET:
             raise DocumentRefused(RefusalCode.MULTIPLE_RECORD_TARGETS, "ClinicalDocument/recordTarget")
         if name == _CLINICAL_DOCUMENT:
             raise DocumentRefused(RefusalCode.ELEMENT_REPEATED, "ClinicalDocument")

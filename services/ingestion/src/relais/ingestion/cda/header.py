@@ -6,7 +6,7 @@ from xml.parsers.expat import XMLParserType
 
 from relais.ingestion.cda.limits import ATTRIBUTES_MAXIMUM, DEPTH_MAXIMUM, HEADER_BYTES_MAXIMUM, HEADER_ELEMENTS_MAXIMUM
 from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
-from relais.ingestion.cda.shape import COMPONENT, HEADER, Element
+from relais.ingestion.cda.shape import COMPONENT, HEADER, RECORD_TARGET, Element
 
 _ROOT_PATH: Final = "ClinicalDocument"
 _XML_BLANKS: Final = " \t\r\n"
@@ -41,9 +41,9 @@ class HeaderHandlers:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         shape = self._expected.get(name)
         if shape is None:
-            self._skipped = 1
             self._parser.StartElementHandler = self._start_skipped
             self._parser.EndElementHandler = self._end_skipped
+            self._start_skipped(name, attributes)
             return
         if shape is COMPONENT:
             self.check_bytes(self._parser.CurrentByteIndex)
@@ -76,11 +76,13 @@ class HeaderHandlers:
         self._current = self._parents.pop()
         self._expected = self._current.shape.children
 
-    def _start_skipped(self, _name: str, _attributes: dict[str, str]) -> None:
-        """Inside an element that is not kept nothing is: until it ends, only its depth is of interest.
+    def _start_skipped(self, name: str, _attributes: dict[str, str]) -> None:
+        """Of an element that is not kept, nothing inside is: until it ends, only depth and a hidden patient are of interest.
 
-        Kept elements need no such check: `shape` is nested a dozen deep.
+        Kept elements need no check of their depth: `shape` is nested a dozen deep.
         """
+        if name == RECORD_TARGET:
+            raise DocumentRefused(RefusalCode.MULTIPLE_RECORD_TARGETS, f"{_ROOT_PATH}/recordTarget")
         self._skipped += 1
         if self._depth + len(self._parents) + self._skipped > DEPTH_MAXIMUM:
             raise DocumentRefused(RefusalCode.TOO_DEEP)

@@ -19,6 +19,10 @@ def qualified(local_name: str) -> str:
     return f"{CDA_NAMESPACE}{NAMESPACE_SEPARATOR}{local_name}"
 
 
+RECORD_TARGET: Final = qualified("recordTarget")
+"""The one element that may stand nowhere but in its place: anywhere else it would be somebody's second patient."""
+
+
 class Shape:
     """The kept children of an element, by qualified name; `has_text` keeps its characters, as XPath's `string()` would."""
 
