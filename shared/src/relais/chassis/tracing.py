@@ -84,12 +84,14 @@ class Tracing:
         links = [Link(remote)] if remote is not None else []
         span = self._tracer.start_span(name, context=Context(), kind=SpanKind.SERVER, links=links)
         traceparent = _format(span.get_span_context())
-        token = _current.set(traceparent)
+        before = _current.get()
+        _current.set(traceparent)
         try:
             with _ending(span):
                 yield traceparent
         finally:
-            _current.reset(token)
+            # Set back, and not reset: what ends in another task than it began in must not fail for that.
+            _current.set(before)
 
     @contextmanager
     def _hop(self, name: str, traced: list[str]) -> Iterator[None]:

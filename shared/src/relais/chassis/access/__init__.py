@@ -1,0 +1,1 @@
+"""Who may do what: the directory folded from the registry's facts, the first operators, and the record of denials and reads."""
