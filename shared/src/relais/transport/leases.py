@@ -2,8 +2,8 @@
 
 A lease is a row in the schema of the service's own log. The database's clock alone decides when it has run out, and a
 takeover raises its epoch. A holder trusts its lease a little less long than the database does, because it counts from
-before it asked; and whoever slept through all of that is refused by the epoch on the checkpoint, in the same commit as
-its effects.
+before it asked. Whoever slept through all of that is refused in the same commit as its effects: the next holder takes the
+checkpoint over under its own epoch (`EventLog.claim`) before it reads anything.
 
     partition/<consumer>/<log>/<pp>   one partition of one log, for one consumer: shared among the replicas
     relay                             the one relay of this log
@@ -16,9 +16,11 @@ from typing import Final, Protocol
 
 import structlog
 
+from relais.chassis.failpoints import Failpoint, reach
 from relais.clock import Clock
 from relais.contracts.subjects import PARTITIONS
 from relais.transport.bell import Bell
+from relais.transport.meters import Meters, Unmetered
 from relais.transport.sharing import claims_of, surplus_of
 
 LEASE_SECONDS: Final = 5.0
@@ -42,15 +44,6 @@ def partition_resource(consumer: str, log: str, partition: int) -> str:
 def partition_resources(consumer: str, log: str) -> list[str]:
     """All partitions of a log, for one consumer."""
     return [partition_resource(consumer, log, partition) for partition in range(PARTITIONS)]
-
-
-def partition_of_resource(resource: str) -> tuple[str, str, int] | None:
-    """Consumer, log and partition of a resource that is a partition."""
-    kind, _, rest = resource.partition("/")
-    if kind != "partition":
-        return None
-    consumer, log, partition = rest.rsplit("/", 2)
-    return consumer, log, int(partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ class LeaseStore(Protocol):
     """Where leases are kept. Two implementations: Postgres, and memory for simulations; one suite runs on both."""
 
     async def tick(self, tick: Tick) -> TickAnswer:
-        """One round trip, one transaction. A claimed partition's checkpoint gets the new epoch in it. Raises `LeasesUnavailable`."""
+        """One round trip, one transaction. Raises `LeasesUnavailable`."""
         ...
 
     async def give_back(self, holder: str, leases: Sequence[tuple[str, int]], leave: Sequence[str]) -> None:
@@ -157,7 +150,14 @@ class LeaseKeeper:
     """
 
     def __init__(
-        self, store: LeaseStore, holder: str, clock: Clock, *, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
+        self,
+        store: LeaseStore,
+        holder: str,
+        clock: Clock,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        renew_seconds: float = RENEW_SECONDS,
+        meters: Meters | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -165,6 +165,7 @@ class LeaseKeeper:
         self._renew_seconds = renew_seconds
         self._shares: dict[str, Share] = {}
         self._hurry = Bell()
+        self._lost = (meters or Unmetered()).counter("relais_leases_lost_total")
         self.holder = holder
 
     def share(self, group: str, resources: Iterable[str]) -> Share:
@@ -185,10 +186,12 @@ class LeaseKeeper:
         while True:
             try:
                 await self.tick()
+                if not reachable:
+                    _log.info("database_restored")
                 reachable = True
             except LeasesUnavailable as error:
                 if reachable:
-                    _log.warning("leases_unavailable", holder=self.holder, error=str(error))
+                    _log.warning("database_lost", error=str(error))
                 reachable = False
             await self._hurry.wait(self._clock, self._renew_seconds)
 
@@ -207,7 +210,7 @@ class LeaseKeeper:
         try:
             await self._store.give_back(self.holder, [(lease.resource, lease.epoch) for lease in leases], groups)
         except LeasesUnavailable as error:
-            _log.warning("leases_not_given_back", holder=self.holder, error=str(error))
+            _log.warning("database_lost", error=str(error))
 
     async def give_back(self, leases: Sequence[Lease]) -> None:
         """See `Share.give_back`."""
@@ -216,10 +219,11 @@ class LeaseKeeper:
         try:
             await self._store.give_back(self.holder, [(lease.resource, lease.epoch) for lease in leases], ())
         except LeasesUnavailable as error:
-            _log.warning("leases_not_given_back", holder=self.holder, error=str(error))
+            _log.warning("database_lost", error=str(error))
 
     async def _round(self) -> None:
         shares = list(self._shares.values())
+        reach(Failpoint.LEASE_BEFORE_RENEWED)
         asked_at = self._clock.monotonic()
         answer = await self._store.tick(
             Tick(
@@ -233,10 +237,16 @@ class LeaseKeeper:
         )
         for share in shares:
             self._settle(share, answer, asked_at + self._lease_seconds)
+        if answer.claimed:
+            reach(Failpoint.LEASE_AFTER_ACQUIRED)
 
     def _settle(self, share: Share, answer: TickAnswer, valid_until: float) -> None:
-        for resource in [resource for resource in share.leases if resource not in answer.renewed and resource not in answer.claimed]:
+        lost = [resource for resource in share.leases if resource not in answer.renewed]
+        for resource in lost:
             del share.leases[resource]
+        if lost:
+            self._lost.inc(len(lost))
+            _log.warning("lease_lost", count=len(lost))
         for resource, lease in share.leases.items():
             if resource in answer.renewed:
                 lease.extend(valid_until)

@@ -1,17 +1,15 @@
-"""Leases in Postgres: the tables `lease`, `member` and `checkpoint` of the service's own log schema; the database's clock decides."""
+"""Leases in Postgres: the tables `lease` and `member` of the service's own log schema; the database's clock decides."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
-from relais.transport.leases import LeasesUnavailable, Tick, TickAnswer, partition_of_resource
+from relais.transport.leases import LeasesUnavailable, Tick, TickAnswer
 
 STATEMENT_TIMEOUT_SECONDS: Final = 2.0
-
-_NOTHING_READ = UUID(int=0)
 
 # Every statement of a WITH sees the same moment, so what `free` says does not know of `claimed`: the caller subtracts.
 # A lease that ran out but that nobody took is renewed under its epoch: nothing has happened to it.
@@ -22,29 +20,22 @@ WITH seen AS (
     SELECT g, $1, clock_timestamp() FROM unnest($2::text[]) AS g ORDER BY g
     ON CONFLICT (consumer, holder) DO UPDATE SET seen_at = excluded.seen_at
 ), renewed AS (
-    UPDATE {schema}.lease AS l SET expires_at = clock_timestamp() + $10::interval
+    UPDATE {schema}.lease AS l SET expires_at = clock_timestamp() + $7::interval
     FROM unnest($3::text[], $4::bigint[]) AS mine (resource, epoch)
     WHERE l.resource = mine.resource AND l.epoch = mine.epoch AND l.holder = $1
     RETURNING l.resource
 ), claimed AS (
     INSERT INTO {schema}.lease AS l (resource, holder, epoch, expires_at)
-    SELECT r, $1, 1, clock_timestamp() + $10::interval FROM unnest($5::text[]) AS r ORDER BY r
+    SELECT r, $1, 1, clock_timestamp() + $7::interval FROM unnest($5::text[]) AS r ORDER BY r
     ON CONFLICT (resource) DO UPDATE SET holder = excluded.holder, epoch = l.epoch + 1, expires_at = excluded.expires_at
     WHERE l.expires_at < clock_timestamp()
     RETURNING l.resource, l.epoch
-), fenced AS (
-    INSERT INTO {schema}.checkpoint AS c (consumer, log, partition, position, event_id, epoch)
-    SELECT p.consumer, p.log, p.partition, 0, $11::uuid, claimed.epoch
-    FROM claimed JOIN unnest($5::text[], $6::text[], $7::text[], $8::smallint[]) AS p (resource, consumer, log, partition)
-        ON p.resource = claimed.resource AND p.consumer IS NOT NULL
-    ORDER BY p.consumer, p.log, p.partition
-    ON CONFLICT (consumer, log, partition) DO UPDATE SET epoch = excluded.epoch
 )
 SELECT 'renewed' AS kind, resource AS name, 0::bigint AS number FROM renewed
 UNION ALL SELECT 'claimed', resource, epoch FROM claimed
 UNION ALL SELECT 'alive', consumer, count(*) FROM {schema}.member
-    WHERE consumer = ANY ($2::text[]) AND holder <> $1 AND seen_at > clock_timestamp() - $10::interval GROUP BY consumer
-UNION ALL SELECT 'free', r, 0 FROM unnest($9::text[]) AS r
+    WHERE consumer = ANY ($2::text[]) AND holder <> $1 AND seen_at > clock_timestamp() - $7::interval GROUP BY consumer
+UNION ALL SELECT 'free', r, 0 FROM unnest($6::text[]) AS r
     WHERE NOT EXISTS (SELECT FROM {schema}.lease l WHERE l.resource = r AND l.expires_at >= clock_timestamp())
 """
 
@@ -81,23 +72,19 @@ class PostgresLeaseStore:
         self._give_back = _GIVE_BACK.format(schema=schema)
 
     async def tick(self, tick: Tick) -> TickAnswer:
-        places = [partition_of_resource(resource) or (None, None, None) for resource in tick.claims]
         try:
-            rows = await self._pool.fetch(
-                self._tick,
-                tick.holder,
-                tick.groups,
-                [resource for resource, _ in tick.renewals],
-                [epoch for _, epoch in tick.renewals],
-                tick.claims,
-                [consumer for consumer, _, _ in places],
-                [log for _, log, _ in places],
-                [partition for _, _, partition in places],
-                tick.watched,
-                timedelta(seconds=tick.duration_seconds),
-                _NOTHING_READ,
-                timeout=STATEMENT_TIMEOUT_SECONDS,
-            )
+            # The limit covers the wait for a connection too: a busy pool must not make a lease run out unnoticed.
+            async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
+                rows = await self._pool.fetch(
+                    self._tick,
+                    tick.holder,
+                    tick.groups,
+                    [resource for resource, _ in tick.renewals],
+                    [epoch for _, epoch in tick.renewals],
+                    tick.claims,
+                    tick.watched,
+                    timedelta(seconds=tick.duration_seconds),
+                )
         except PASSING_ERRORS as error:
             raise LeasesUnavailable(type(error).__name__) from error
         found: dict[str, dict[str, int]] = {"renewed": {}, "claimed": {}, "alive": {}, "free": {}}
@@ -114,6 +101,7 @@ class PostgresLeaseStore:
         resources = [resource for resource, _ in leases]
         epochs = [epoch for _, epoch in leases]
         try:
-            await self._pool.execute(self._give_back, holder, resources, epochs, leave, timeout=STATEMENT_TIMEOUT_SECONDS)
+            async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
+                await self._pool.execute(self._give_back, holder, resources, epochs, leave)
         except PASSING_ERRORS as error:
             raise LeasesUnavailable(type(error).__name__) from error

@@ -42,9 +42,9 @@ async def check_server(client: RawClient, monitor_url: str | None = None) -> Ser
         raise ServerRefused("JetStream does not answer: start nats-server with a jetstream block, and let this account use it") from error
     sync_always = await _sync_always(monitor_url) if monitor_url else None
     if sync_always is None:
-        _log.warning("bus_sync_interval_unknown", version=version, needed="sync_interval: always")
+        _log.warning("bus_sync_interval_unknown", version=_dotted(version), needed="sync_interval: always")
     elif not sync_always:
-        _log.error("bus_sync_interval_not_always", version=version, needed="sync_interval: always")
+        _log.error("bus_sync_interval_not_always", version=_dotted(version), needed="sync_interval: always")
     return ServerFacts(version, sync_always)
 
 
@@ -52,11 +52,14 @@ def require_version(version: tuple[int, int, int]) -> None:
     """Raises `ServerRefused` for a server below VERSION_MINIMUM."""
     if version >= VERSION_MINIMUM:
         return
-    said = ".".join(map(str, version))
-    needed = ".".join(map(str, VERSION_MINIMUM))
+    said, needed = _dotted(version), _dotted(VERSION_MINIMUM)
     if version[:2] == DEBIAN_VERSION:
         raise ServerRefused(f"nats-server {said} is Debian 12's: no atomic batches, no sync_interval; install {needed} or newer")
     raise ServerRefused(f"nats-server {said} is too old: {needed} or newer is needed")
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 async def _sync_always(monitor_url: str) -> bool | None:
