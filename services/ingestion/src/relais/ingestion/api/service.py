@@ -14,9 +14,10 @@ from relais.chassis.access.recorder import AccessRecorder
 from relais.chassis.api.access import not_found, require_site, tenant_of
 from relais.chassis.api.errors import ApiError, FieldsInvalid, FieldViolation
 from relais.chassis.api.names import parse_name
+from relais.chassis.api.pages import PageTokens, page_size
 from relais.chassis.tracing import Tracing, current_traceparent
 from relais.ingestion.api.bulk import BulkStream
-from relais.ingestion.api.listing import Cursor, PageTokens, page_size, parse_filter
+from relais.ingestion.api.listing import Cursor, narrowing
 from relais.ingestion.api.submission import Sender, read_submission
 from relais.ingestion.api.views import document_message, document_name, receipt_message, step_message
 from relais.ingestion.domain import Verdict
@@ -128,17 +129,16 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
         """A page of documents, newest first."""
         (tenant,) = parse_name(request.parent, "tenants/{tenant}", "parent")
         size = page_size(request.page_size)
-        narrowed = parse_filter(request.filter, caller().sites)
-        before = None
-        if request.page_token:
-            cursor = self._page_tokens.open(request.page_token, request.parent, request.filter)
-            before = (cursor.received_at, cursor.document)
-        journeys = await self._journeys.list(tenant, narrowed, size + 1, before)
-        page, more = journeys[:size], len(journeys) > size
+        narrowed = narrowing(request.filter, caller().sites)
+        arguments = ("ListDocuments", request.parent, request.filter)
+        cursor = self._page_tokens.read(request.page_token, arguments, Cursor)
+        before = (cursor.received_at, cursor.document) if cursor is not None else None
+        found = await self._journeys.list(tenant, narrowed, size + 1, before)
+        page = found[:size]
         await self._recorder.read(caller(), "ListDocuments", tenant=tenant, documents=[one.document for one in page])
         token = ""
-        if more and (last := page[-1]).received_at is not None:
-            token = self._page_tokens.seal(Cursor(request.parent, request.filter, last.received_at, last.document))
+        if len(found) > size and (received_at := page[-1].received_at) is not None:
+            token = self._page_tokens.make(arguments, Cursor(received_at, page[-1].document))
         return ingestion_pb2.ListDocumentsResponse(documents=[document_message(one, steps=False) for one in page], next_page_token=token)
 
     async def WatchDocument(

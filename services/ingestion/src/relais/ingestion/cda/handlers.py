@@ -16,6 +16,7 @@ from relais.ingestion.cda.shape import NAMESPACE_SEPARATOR, Element, qualified
 
 _CLINICAL_DOCUMENT: Final = qualified("ClinicalDocument")
 _STYLESHEET: Final = f"http://www.w3.org/1999/XSL/Transform{NAMESPACE_SEPARATOR}stylesheet"
+_VERSION: Final = "1.0"
 _ENCODING: Final = "UTF-8"
 
 
@@ -73,7 +74,9 @@ class DocumentHandlers:
         parser.EndElementHandler = None
         parser.CharacterDataHandler = None
 
-    def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+    def _declaration(self, version: str, encoding: str | None, _standalone: int) -> None:
+        if version != _VERSION:
+            raise DocumentRefused(RefusalCode.NOT_XML)  # Expat reads any version, and XML 1.1 by the rules of 1.0.
         if encoding is not None and encoding.upper() != _ENCODING:
             raise DocumentRefused(RefusalCode.WRONG_ENCODING)
 
