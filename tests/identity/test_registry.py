@@ -14,7 +14,7 @@ from relais.contracts.registry import (
     SiteRegistered,
     TenantRegistered,
 )
-from relais.identity.domain.errors import IdentityRefusal, Invalid, Revoked, TakenElsewhere, Unknown
+from relais.identity.domain.errors import IdentityRefusal, Invalid, NotYours, Revoked, TakenElsewhere, Unknown
 from relais.identity.domain.registry import (
     Command,
     Context,
@@ -30,9 +30,9 @@ TENANT = TenantRegistered(tenant="chu", display="CHU de Relais")
 GROUP = GroupRegistered(tenant="chu", group="nord")
 SITE = SiteRegistered(tenant="chu", site="site-a", group="nord", finess_ej="750712184", finess_eg="2A0000014", zone="Indian/Reunion")
 SENDER = SenderRegistered(tenant="chu", sender="his", sites=("site-a",))
-CREDENTIAL = CredentialRegistered(tenant="chu", credential="x509:" + "a" * 64, permissions=("documents.submit",), sender="his")
+CREDENTIAL = CredentialRegistered(tenant="chu", credential="x509:" + "a" * 64, permissions=("DOCUMENT_SUBMIT",), sender="his")
 ZONES = frozenset({"Europe/Paris", "Indian/Reunion"})
-PERMISSIONS = frozenset({"documents.submit", "audit.read"})
+PERMISSIONS = frozenset({"DOCUMENT_SUBMIT", "AUDIT_READ"})
 
 
 def site(**changes: object) -> RegisterSite:
@@ -40,7 +40,7 @@ def site(**changes: object) -> RegisterSite:
 
 
 def credential(**changes: object) -> RegisterCredential:
-    return RegisterCredential(msgspec.structs.replace(CREDENTIAL, **changes), PERMISSIONS)
+    return RegisterCredential(msgspec.structs.replace(CREDENTIAL, **changes), PERMISSIONS, PERMISSIONS)
 
 
 class Registry:
@@ -94,6 +94,8 @@ def test_registering_otherwise_replaces_what_was_said(registry: Registry) -> Non
         (msgspec.structs.replace(TENANT, tenant=""), "tenant"),
         (msgspec.structs.replace(TENANT, display="x" * 201), "display"),
         (msgspec.structs.replace(TENANT, display="a\nb"), "display"),
+        (msgspec.structs.replace(TENANT, tenant="platform"), "tenant"),
+        (msgspec.structs.replace(TENANT, tenant="-"), "tenant"),
         (msgspec.structs.replace(GROUP, group="-nord"), "group"),
         (site(site="Site A"), "site"),
         (site(finess_ej="75071218"), "finess_ej"),
@@ -104,7 +106,7 @@ def test_registering_otherwise_replaces_what_was_said(registry: Registry) -> Non
         (credential(credential="x509:abc"), "credential"),
         (credential(credential="jwt:issuer"), "credential"),
         (credential(permissions=()), "permissions"),
-        (credential(permissions=("documents.submit", "everything")), "permissions[1]"),
+        (credential(permissions=("DOCUMENT_SUBMIT", "everything")), "permissions[1]"),
     ],
 )
 def test_a_wrong_form_is_refused_by_the_name_of_its_field(registry: Registry, command: Command, field: str) -> None:
@@ -148,6 +150,12 @@ def test_a_credential_speaks_for_one_tenant_only(registry: Registry) -> None:
     with pytest.raises(TakenElsewhere):
         registry.take(replace(credential(), owner="other"))
     assert registry.take(replace(credential(), owner="chu")) == []
+
+
+def test_nobody_gives_a_permission_that_they_do_not_have(registry: Registry) -> None:
+    with pytest.raises(NotYours) as refusal:
+        registry.take(replace(credential(permissions=("DOCUMENT_SUBMIT", "AUDIT_READ")), permissions_given=frozenset({"DOCUMENT_SUBMIT"})))
+    assert refusal.value.field == "permissions[1]"
 
 
 def test_a_refusal_carries_a_code_and_a_field_and_no_value(registry: Registry) -> None:

@@ -3,7 +3,6 @@
 from datetime import date
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,13 +78,19 @@ def test_what_is_refused_is_told_beside_the_plan_with_its_rule() -> None:
 
 
 def test_a_request_for_nothing_is_a_plan_of_nothing_and_so_has_an_outcome() -> None:
-    nothing = flags(DMP_ONLY, destdmp=False)
-    facts = decided(
-        Route(submission(flags=nothing), InsStatus.QUALIFIEE, circumstances(SOFTWARE, policy=policy_of(("tenant", EVERYTHING))))
-    )
-    assert kinds(facts) == ["software"]
-    (plan,) = decided(Route(submission(flags=nothing), InsStatus.QUALIFIEE, circumstances(SOFTWARE, policy=LENIENT)))
+    plan, told = decided(route("r1", DOCTOR, flags=flags(DMP_ONLY, destdmp=False)))
     assert isinstance(plan, RoutePlanned)
+    assert plan.destinations == ()
+    assert [one.reason.value for one in suppressed([told])] == ["NOT_REQUESTED"]
+
+
+def test_a_hundred_recipients_are_planned_in_facts_that_fit_the_log() -> None:
+    many = [Recipient(kind=DOCTOR.kind, address=f"dr.martin.{number}@medecin.mssante.fr") for number in range(100)]
+    facts = decided(route("r1", *many))
+    assert [one.ordinal for one in planned(facts)] == list(range(1, 103))
+    assert len({fact.matrix_row for fact in facts if isinstance(fact, RoutePlanned)}) == 1
+    assert max(len(encode(fact)) for fact in facts) < 8 * 1024
+    assert decided(route("r1", *many), after(route("r1", *many))) == []
 
 
 def test_a_redelivered_fact_changes_nothing() -> None:
@@ -258,10 +263,9 @@ def test_a_release_says_who_overruled_what_and_is_followed_by_its_plan() -> None
         document="d", request="r1", reason="matrix seen", overridden=(HoldReason.MATRIX_COMBINATION_UNKNOWN,)
     )
     assert kinds([plan]) == ["dmp", "mssante_professional"]
+    state = after(Release("r1", "x", circumstances(DOCTOR)), state=state)
     with pytest.raises(NotHeld):
-        DOCUMENT.decide(
-            Release("r1", "again", circumstances(DOCTOR)), after(route(flags=OUTSIDE), Release("r1", "x", circumstances(DOCTOR)))
-        )
+        DOCUMENT.decide(Release("r1", "again", circumstances(DOCTOR)), state)
 
 
 def test_a_release_still_needs_a_policy_and_a_readable_content() -> None:
@@ -368,7 +372,3 @@ def test_a_history_read_back_from_its_bytes_is_the_same_state(commands: list[Com
         state = DOCUMENT.fold(facts, state)
     assert DOCUMENT.fold(decode(tag, payload) for tag, payload in history) == state
     assert state.version == len(history)
-
-
-def test_the_common_flags_are_row_one() -> None:
-    assert msgspec.structs.astuple(FLAGS)[:4] == (False, False, False, False)

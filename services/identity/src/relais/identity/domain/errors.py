@@ -15,6 +15,7 @@ class IdentityRefusal(Exception):
      +-- Invalid         a field does not have its form
      +-- Unknown         a name that must exist does not
      +-- Revoked         a credential that was revoked never acts again
+     +-- NotYours        nobody gives a permission that they do not have
      +-- TakenElsewhere  a credential already speaks for another tenant
     """
 
@@ -66,6 +67,12 @@ class Revoked(IdentityRefusal):
     """A revoked credential may be in anybody's hands."""
 
     code = "CREDENTIAL_REVOKED"
+
+
+class NotYours(IdentityRefusal):
+    """A permission beyond those of the one who gives it."""
+
+    code = "PERMISSION_NOT_YOURS"
 
 
 class TakenElsewhere(IdentityRefusal):

@@ -18,26 +18,31 @@ from relais.contracts.registry import (
     SiteRegistered,
     TenantRegistered,
 )
-from relais.identity.domain.errors import Invalid, Revoked, TakenElsewhere, Unknown
+from relais.identity.domain.errors import Invalid, NotYours, Revoked, TakenElsewhere, Unknown
 
 DISPLAY_CHARACTERS_MAXIMUM: Final = 200
 SITES_OF_A_SENDER_MAXIMUM: Final = 1000
 PERMISSIONS_MAXIMUM: Final = 64
 
-_SLUG: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
+# No tenant may have the names that stand for nobody's or everybody's facts.
+RESERVED_TENANTS: Final = frozenset({"platform"})
+_SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # FINESS: nine characters; in Corsica the department is 2A or 2B. Samples in the wild fail Luhn, so its key is not checked.
 _FINESS: Final = re.compile(r"[0-9][0-9AB][0-9]{7}")
 _X509: Final = re.compile(r"x509:[0-9a-f]{64}")
-_JWT: Final = re.compile(r"jwt:[!-~]{1,200}:[!-~]{1,200}")
-_PERMISSION: Final = re.compile(r"[a-z][a-z_]*(?:\.[a-z][a-z_]*)*|[A-Z][A-Z0-9_]*")
+_JWT: Final = re.compile(r"jwt:[!-~]{1,120}:[!-~]{1,120}")
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterCredential:
-    """Register a credential; `permissions_known` are the words that exist, `owner` the tenant it speaks for today, if any."""
+    """Register a credential; `owner` is the tenant it speaks for today, if any.
+
+    `permissions_known` are the words that exist, `permissions_given` those that the one who asks has: nobody gives more.
+    """
 
     fact: CredentialRegistered
     permissions_known: frozenset[str]
+    permissions_given: frozenset[str]
     owner: str = ""
 
 
@@ -129,6 +134,8 @@ def decide(command: Command, context: Context) -> Sequence[Fact]:
     match command:
         case TenantRegistered():
             _check_slug(command.tenant, "tenant")
+            if command.tenant in RESERVED_TENANTS:
+                raise Invalid("tenant")
             fact: Fact = command
         case GroupRegistered():
             _check_tenant(command.tenant, context)
@@ -200,8 +207,10 @@ def _check_credential(command: RegisterCredential, context: Context) -> None:
     if not credential.permissions or len(credential.permissions) > PERMISSIONS_MAXIMUM:
         raise Invalid("permissions")
     for index, permission in enumerate(credential.permissions):
-        if _PERMISSION.fullmatch(permission) is None or permission not in command.permissions_known:
+        if permission not in command.permissions_known:
             raise Invalid(f"permissions[{index}]")
+        if permission not in command.permissions_given:
+            raise NotYours(f"permissions[{index}]")
     if credential.sender and not context.exists(sender_stream(credential.sender)):
         raise Unknown("sender")
 

@@ -40,7 +40,7 @@ from relais.routing.domain.commands import (
 )
 from relais.routing.domain.errors import CannotRelease, Invalid, NotHeld
 from relais.routing.domain.judgement import judge
-from relais.routing.domain.plan import destination_key, is_served, plan, planned_fact, suppressed_facts
+from relais.routing.domain.plan import destination_key, is_served, plan, planned_facts, suppressed_facts
 from relais.routing.domain.policy import EffectivePolicy
 from relais.routing.domain.withdrawal import everything, withdrawals
 from relais.routing.law import rules
@@ -146,8 +146,8 @@ def _route(command: Route, state: DocumentState) -> Sequence[Fact]:
     if policy is None or state.parked or judgement.holds_everything():
         return (*facts, *suppressed_facts(submission, judgement.matrix, policy, gone))
     made = plan(judgement.wishes, state, circumstances.destination_key)
-    planned = planned_fact(submission, status, judgement, policy, made.planned, masking_of(case.flags))
-    return (*facts, planned, *suppressed_facts(submission, judgement.matrix, policy, (*made.suppressed, *gone)))
+    planned = planned_facts(submission, status, judgement, policy, made.planned, masking_of(case.flags))
+    return (*facts, *planned, *suppressed_facts(submission, judgement.matrix, policy, (*made.suppressed, *gone)))
 
 
 def _release(command: Release, state: DocumentState) -> Sequence[Fact]:
@@ -171,9 +171,9 @@ def _release(command: Release, state: DocumentState) -> Sequence[Fact]:
         key = circumstances.destination_key
         wishes = [one for one, before in zip(wishes, then, strict=True) if _is_open(one, before, state, key)]
     made = plan(wishes, state, circumstances.destination_key)
-    planned = planned_fact(submission, known.status, judgement, circumstances.policy, made.planned, masking_of(case.flags))
+    planned = planned_facts(submission, known.status, judgement, circumstances.policy, made.planned, masking_of(case.flags))
     suppressed = suppressed_facts(submission, judgement.matrix, circumstances.policy, made.suppressed)
-    return (_released(submission, reason, known.reasons), planned, *suppressed)
+    return (_released(submission, reason, known.reasons), *planned, *suppressed)
 
 
 def _is_open(now: Wish, before: Wish, state: DocumentState, key: bytes) -> bool:

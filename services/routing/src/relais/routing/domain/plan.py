@@ -14,6 +14,9 @@ from relais.routing.domain.commands import DocumentState
 from relais.routing.domain.policy import EffectivePolicy
 from relais.routing.law import rules
 
+DESTINATIONS_PER_FACT_MAXIMUM: Final = 25
+"""About 6 KB beside the submission, so that a fact stays under the log's 64 KiB."""
+
 _PURPOSE: Final = b"relais.destination.v1\0"
 
 
@@ -69,25 +72,29 @@ def plan(wishes: Iterable[Wish], state: DocumentState, key: bytes) -> Plan:
     return Plan(tuple(planned), tuple(suppressed))
 
 
-def planned_fact(
+def planned_facts(
     submission: Submission,
     status: InsStatus,
     judgement: Judgement,
     policy: EffectivePolicy,
     destinations: tuple[PlannedDestination, ...],
     masking: frozenset[str],
-) -> RoutePlanned:
-    """The plan as a fact; none planned is a plan too, so that every routed request has one."""
-    return RoutePlanned(
-        submission=submission,
-        ins_status=status,
-        destinations=destinations,
-        policy=policy.scope,
-        policy_version=policy.version,
-        matrix=judgement.matrix,
-        matrix_row=judgement.matrix_row,
-        inherited=policy.inherited,
-        masking=tuple(sorted(masking)),
+) -> tuple[RoutePlanned, ...]:
+    """The plan as facts that each fit the log; none planned is a plan too, so that every routed request has one."""
+    starts = range(0, max(len(destinations), 1), DESTINATIONS_PER_FACT_MAXIMUM)
+    return tuple(
+        RoutePlanned(
+            submission=submission,
+            ins_status=status,
+            destinations=destinations[start : start + DESTINATIONS_PER_FACT_MAXIMUM],
+            policy=policy.scope,
+            policy_version=policy.version,
+            matrix=judgement.matrix,
+            matrix_row=judgement.matrix_row,
+            inherited=policy.inherited,
+            masking=tuple(sorted(masking)),
+        )
+        for start in starts
     )
 
 

@@ -24,7 +24,7 @@ ENDPOINTS_MAXIMUM: Final = 200
 TYPE_CODES_MAXIMUM: Final = 200
 VERSIONS_MAXIMUM: Final = 1000
 
-_SCOPE: Final = re.compile(r"tenant|(?:group|site):[a-z][a-z0-9-]{0,62}")
+_SCOPE: Final = re.compile(r"tenant|(?:group|site):[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _TYPE_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
