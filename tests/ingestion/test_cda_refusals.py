@@ -27,6 +27,7 @@ _LATIN_1 = _BODY.decode().replace("UTF-8", "ISO-8859-1").encode("iso-8859-1")
         pytest.param(changed(_BODY, "</title>", "</titre>"), RefusalCode.NOT_XML, id="crossed tags"),
         pytest.param(changed(_BODY, "<component>", '<component a="1" a="2">'), RefusalCode.NOT_XML, id="attribute twice"),
         pytest.param(changed(_BODY, "<section>", "<unbound:section/><section>"), RefusalCode.NOT_XML, id="unbound prefix"),
+        pytest.param(changed(_BODY, '"1.0"', '"1.1"'), RefusalCode.NOT_XML, id="xml 1.1"),
         pytest.param(changed(_BODY, "<paragraph>", "<paragraph>\x0b"), RefusalCode.NOT_XML, id="control character"),
         pytest.param(changed(_BODY, "<paragraph>", "<paragraph>\ufffe"), RefusalCode.NOT_XML, id="not a character"),
         pytest.param(_BODY + b"<ClinicalDocument/>", RefusalCode.NOT_XML, id="two roots"),
