@@ -9,6 +9,8 @@ import os
 import signal
 from enum import StrEnum
 
+from relais.chassis.refusal import StartRefused
+
 
 class Failpoint(StrEnum):
     """Every place that can be named."""
@@ -28,7 +30,7 @@ class Failpoint(StrEnum):
     DISPATCHER_AFTER_OUTCOME = "dispatcher.after_outcome"
 
 
-class FailpointsRefused(ValueError):
+class FailpointsRefused(StartRefused):
     """RELAIS_FAILPOINTS cannot be read; the message says which part."""
 
 

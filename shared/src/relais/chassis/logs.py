@@ -63,7 +63,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 def error_fields(error: BaseException) -> dict[str, str]:
     """`error`: the types of an exception and its causes; `error_at`: where in the code, innermost last. Never the message."""
-    leaf = _leaf(error)
+    leaf = first_cause(error)
     return {"error": ":".join(_type_name(cause) for cause in _causes(leaf)), "error_at": " > ".join(_places(leaf))}
 
 
@@ -127,8 +127,8 @@ def _say_unhandled(error: BaseException | None) -> None:
     structlog.get_logger("relais").error("exception_unhandled", **fields)
 
 
-def _leaf(error: BaseException) -> BaseException:
-    """The first exception that is no group: a task group wraps what broke."""
+def first_cause(error: BaseException) -> BaseException:
+    """The first exception inside that is no group: a task group wraps what broke."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from relais.chassis.access.principal import EVERY_PERMISSION, Principal
+from relais.chassis.refusal import StartRefused
 
 OPERATORS_MAXIMUM = 100
 CREDENTIAL = re.compile(r"x509:[0-9a-f]{64}|jwt:[!-~]{1,120}:[!-~]{1,120}")
 _WORDS = {"name", "credential", "tenant", "permissions"}
 
 
-class OperatorsRefused(Exception):
+class OperatorsRefused(StartRefused):
     """The operators file cannot be used; the message says which entry and why."""
 
 

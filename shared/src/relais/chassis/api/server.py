@@ -19,6 +19,7 @@ from relais.chassis.api.gate import Gate, Parts
 from relais.chassis.api.methods import rules_of
 from relais.chassis.api.tls import server_credentials
 from relais.chassis.config import Address, TlsConfig
+from relais.chassis.refusal import StartRefused
 
 # A document has at most 4 MiB and the answer to one byte more must be ours, so the transport takes twice that.
 MESSAGE_BYTES_MAXIMUM = 8 * 1024 * 1024
@@ -49,7 +50,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-class ListenRefused(Exception):
+class ListenRefused(StartRefused):
     """An address cannot be listened on; `address` is it."""
 
     def __init__(self, address: Address) -> None:

@@ -8,9 +8,10 @@ import grpc
 from cryptography import x509
 
 from relais.chassis.config import TlsConfig
+from relais.chassis.refusal import StartRefused
 
 
-class TlsRefused(Exception):
+class TlsRefused(StartRefused):
     """The certificate, its key or the callers' authority cannot be used; the message says which."""
 
 

@@ -14,6 +14,7 @@ from joserfc.jwk import Key, KeySet
 
 from relais.api.access.v1.error_reason_pb2 import ErrorReason
 from relais.chassis.api.errors import ApiError
+from relais.chassis.refusal import StartRefused
 
 AUDIENCE: Final = "relais"
 ALGORITHMS: Final = ("ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256")
@@ -25,7 +26,7 @@ CACHE_TOKENS_MAXIMUM: Final = 1000
 _PART: Final = re.compile(r"[!-~]{1,120}")
 
 
-class TokenKeysRefused(Exception):
+class TokenKeysRefused(StartRefused):
     """The key file cannot be used; the message says why."""
 
 
