@@ -13,8 +13,7 @@ from relais.contracts.routing import DestinationKind, PlannedDestination, RouteP
 from relais.contracts.submission import InsStatus
 from relais.ingestion.journeys import delta_of, handle, merge
 from relais.transport.bus import Announcement, Delivered
-
-from .test_domain import submission
+from tests.ingestion.test_domain import submission
 
 PLANNED = RoutePlanned(
     submission=submission("r1"),
