@@ -7,8 +7,11 @@ from uuid import UUID
 from relais.eventlog.record import Append, Appended, Checkpoint, StoredEvent
 
 APPENDS_MAXIMUM = 500
+EVENTS_MAXIMUM = 2000
 BATCH_BYTES_MAXIMUM = 8 * 1024 * 1024
 READ_MAXIMUM = 500
+STREAMS_MAXIMUM = 1000
+STREAM_EVENTS_MAXIMUM = 5000
 FACT_BYTES_MAXIMUM = 64 * 1024
 
 
@@ -18,7 +21,10 @@ class EventLogError(Exception):
     EventLogError
      +-- Fenced          a checkpoint's epoch is no longer ours: nothing was stored, give the partitions up
      +-- BatchConflict   an all-or-nothing batch met a conflict: nothing was stored, load again and decide again
-     +-- LimitExceeded   the caller handed in more than one batch or one fact may hold
+     +-- LimitExceeded   the caller handed in, or asked for, more than one call may hold
+     +-- Malformed       the caller handed in what no log can hold: our own mistake, never the network's
+     +-- Overloaded      the writer's queue is full: nothing was stored, try again after `retry_after_seconds`
+     +-- LogUnavailable  the log cannot be reached or cannot write now: nothing was stored, try again later
      +-- OutcomeUnknown  the connection broke between COMMIT and its answer: read back by event id before anything is retried
     """
 
@@ -37,6 +43,26 @@ class BatchConflict(EventLogError):
 
 class LimitExceeded(EventLogError):
     """A batch or a fact is larger than the log takes."""
+
+
+class Malformed(EventLogError):
+    """An append without events, of two streams, with a NUL in a name, and the like; `field` names what is wrong, never its value."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class Overloaded(EventLogError):
+    """More is queued than the writer may hold; the edge answers RESOURCE_EXHAUSTED with this delay."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("the log's writer is full")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class LogUnavailable(EventLogError):
+    """No connection, no room on the disk, a server that is starting or stopping."""
 
 
 class OutcomeUnknown(EventLogError):
@@ -58,7 +84,13 @@ class EventLog(Protocol):
 
         Duplicates and conflicts are answered one by one and never hurt their neighbours, except with `all_or_nothing`
         (consumers), where a conflict raises `BatchConflict` and nothing is stored (a duplicate is no conflict).
-        Raises `Fenced` when a checkpoint row has another epoch, `OutcomeUnknown` when the answer was lost.
+        A batch behaves as if its appends came one after another: the second append of a stream may expect the first one's
+        version. An append is a repeat as soon as one of its event ids is stored. Nothing of a refused append is kept, its body
+        included. `recorded_at` is the database's time, never earlier than the previous event's.
+
+        Raises `Fenced` when a checkpoint row has another epoch: whoever takes a partition over gives its row the new lease's
+        epoch before reading where to go on from (`relais.transport.leases`). A checkpoint without a row gets one, because nobody
+        was ever there to be fenced. Raises `OutcomeUnknown` when the answer was lost, `LogUnavailable` when nothing was stored.
         An empty `appends` with checkpoints only moves the checkpoints.
         """
         ...
@@ -70,7 +102,10 @@ class EventLog(Protocol):
         ...
 
     async def read_streams(self, tenant_streams: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[StoredEvent]]:
-        """All events of these (tenant, stream) pairs in version order, in one round trip; an unknown stream is an empty list."""
+        """All events of these (tenant, stream) pairs in version order, in one round trip; an unknown stream is an empty list.
+
+        Raises `LimitExceeded` rather than return a part of a stream of more than STREAM_EVENTS_MAXIMUM events.
+        """
         ...
 
     async def find(self, event_ids: Sequence[UUID]) -> dict[UUID, StoredEvent]:

@@ -75,8 +75,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The place of the last event of one append. For DUPLICATE it is the first event's place; for CONFLICT `version` is the
-    stream's current version and the other numbers are 0."""
+    """The place of the last event of one append.
+
+    For DUPLICATE it is where the append's last known event was stored the first time; for CONFLICT `version` is the stream's current
+    version and the other numbers are 0.
+    """
 
     outcome: Outcome
     position: int
