@@ -1,0 +1,1 @@
+"""The world behind routing's ports."""
