@@ -10,7 +10,7 @@ from relais.ingestion.cda import read_header
 from relais.sandbox.cda import DOCUMENT_TYPES, Kind, SyntheticDocument, generate
 from tests.ingestion.given_cda import STRUCTURED, UNSTRUCTURED, changed
 
-_MINIMAL = """<ClinicalDocument xmlns="urn:hl7-org:v3"><id root="2.25.1"/><code code="11502-2"/>
+_MINIMAL = """<ClinicalDocument xmlns="urn:hl7-org:v3"><id root="2.25.1"/><code code="11502-2" codeSystem="2.16.840.1.113883.6.1"/>
 <recordTarget><patientRole><id extension="42"/><patient/></patientRole></recordTarget>
 <component><structuredBody/></component></ClinicalDocument>"""
 
@@ -34,7 +34,10 @@ def test_the_header_says_what_its_sender_declares(kind: Kind, type_code: str) ->
 def test_what_a_header_does_not_say_stays_empty() -> None:
     header = read_header(_MINIMAL.encode())
     assert header == HeaderExtract(
-        id=Identifier(root="2.25.1"), type=Code(code="11502-2"), patient_ids=(Identifier(extension="42"),), structured=True
+        id=Identifier(root="2.25.1"),
+        type=Code(code="11502-2", system="2.16.840.1.113883.6.1"),
+        patient_ids=(Identifier(extension="42"),),
+        structured=True,
     )
 
 

@@ -15,5 +15,4 @@ from relais.ingestion.cda.refusal import RefusalCode as RefusalCode
 from relais.ingestion.cda.timestamp import TimestampMalformed as TimestampMalformed
 from relais.ingestion.cda.timestamp import parse_timestamp as parse_timestamp
 from relais.ingestion.cda.type_codes import is_known_type as is_known_type
-from relais.ingestion.cda.type_codes import refuse_unknown_type as refuse_unknown_type
 from relais.ingestion.cda.type_codes import type_label as type_label

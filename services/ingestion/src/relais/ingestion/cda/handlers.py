@@ -13,6 +13,7 @@ from relais.ingestion.cda.extract import extract_header
 from relais.ingestion.cda.header import HeaderHandlers
 from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
 from relais.ingestion.cda.shape import NAMESPACE_SEPARATOR, Element, qualified
+from relais.ingestion.cda.type_codes import refuse_unknown_type
 
 _CLINICAL_DOCUMENT: Final = qualified("ClinicalDocument")
 _STYLESHEET: Final = f"http://www.w3.org/1999/XSL/Transform{NAMESPACE_SEPARATOR}stylesheet"
@@ -109,6 +110,8 @@ class DocumentHandlers:
 
     def _begin_body(self, document: Element) -> None:
         in_stylesheet = self._depth_in_stylesheet > 0
-        self._extract = extract_header(document, auto_presentable=in_stylesheet)
+        extract = extract_header(document, auto_presentable=in_stylesheet)
+        refuse_unknown_type(extract)
+        self._extract = extract
         depth = self._depth_in_stylesheet + 2
         self._body = BodyHandlers(self._parser, self._block, depth, watch_to_the_end=in_stylesheet)
