@@ -75,9 +75,9 @@ def test_elements_of_another_namespace_are_not_taken_for_ours() -> None:
     assert read_header(document) == read_header(STRUCTURED.body)
 
 
-def test_comments_and_cdata_do_not_cut_a_name() -> None:
+def test_comments_cdata_and_markup_do_not_cut_a_name() -> None:
     written = f">{STRUCTURED.identity.birth_family_name}<"
-    document = changed(STRUCTURED.body, written, "><!-- a -->DU<!-- b -->PO<![CDATA[NT <&>]]>&#233;<?pi?>\n<")
+    document = changed(STRUCTURED.body, written, "><!-- a -->DU<!-- b --><sub>PO</sub><![CDATA[NT <&>]]>&#233;<?pi?>\n<")
     assert read_header(document).patient_families[0] == PersonName(value="DUPONT <&>é", qualifier="BR")
 
 
@@ -124,6 +124,7 @@ def test_a_transformed_document_is_not_a_replaced_one() -> None:
         ('mediaType="application/pdf" representation="B64"', "<![CDATA[QUJDQQ]]>"),
         ('mediaType="application/pdf"', "QUJDQUI"),
         ('mediaType="text/plain"', "Pas du Base64 !"),
+        ('mediaType="TEXT/RTF"', "Pas du Base64 !"),
         ('mediaType="text/rtf" representation="TXT"', "{\\rtf1 é}"),
         ("", "Texte"),
     ],

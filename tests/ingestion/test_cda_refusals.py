@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from xml.parsers import expat
 
 import pytest
 
@@ -246,6 +247,12 @@ def test_a_refusal_never_repeats_what_it_refuses() -> None:
         said = "".join(traceback.format_exception_only(refused.value)) + repr(refused.value) + str(refused.value.__dict__)
         assert canary not in said
         assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+def test_the_parser_below_has_the_protections_relied_upon() -> None:
+    # 2.4.1 bounds what entities may grow to, 2.4.5 refuses a namespace that holds the separator of names.
+    assert expat.version_info >= (2, 4, 5)
+    assert refusal(changed(_BODY, '"urn:hl7-org:v3"', '"urn:hl7-org:v3 ClinicalDocument"')) == (RefusalCode.NOT_XML, "")
 
 
 def test_a_reader_that_refused_goes_on_refusing() -> None:

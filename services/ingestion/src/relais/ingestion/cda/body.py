@@ -21,6 +21,7 @@ _TEXT: Final = qualified("text")
 _COMPONENT_PATH: Final = "ClinicalDocument/component"
 _PAYLOAD_PATH: Final = f"{_COMPONENT_PATH}/nonXMLBody/text"
 
+_XML_BLANKS: Final = " \t\r\n"
 _RECORD_TARGET_BYTES: Final = b"recordTarget"
 _END_TAGS: Final = re.compile(rb"</")
 
@@ -102,10 +103,10 @@ class BodyHandlers:
             return
         if self._media_type is not None:
             raise DocumentRefused(RefusalCode.ELEMENT_REPEATED, _PAYLOAD_PATH)
-        self._media_type = attributes.get("mediaType", "").strip()
+        self._media_type = attributes.get("mediaType", "").strip(_XML_BLANKS)
         if len(self._media_type) > limits.FIELD_CHARACTERS_MAXIMUM:
             raise DocumentRefused(RefusalCode.FIELD_TOO_LONG, f"{_PAYLOAD_PATH}/@mediaType")
-        is_text = not self._media_type or self._media_type.startswith("text/")
+        is_text = not self._media_type or self._media_type.lower().startswith("text/")
         if attributes.get("representation") == "B64" or not is_text:
             # A PDF that does not say B64 can be nothing else, so it is held to the same rule.
             self._payload = Base64Check(_PAYLOAD_PATH)
