@@ -30,6 +30,8 @@ def _events(appends: Sequence[Append]) -> tuple[list[object], ...]:
     expected: list[object] = []
     for number, append in enumerate(appends, start=1):
         count = len(append.events)
+        if not count:
+            continue
         numbers += [number] * count
         closes += [False] * (count - 1)
         closes.append(True)
@@ -64,7 +66,8 @@ def _chunks(appends: Sequence[Append]) -> tuple[list[object], ...]:
 
 
 def _work(appends: Sequence[Append]) -> tuple[list[int], str | None]:
-    numbers = [number for number, append in enumerate(appends, start=1) for _ in append.work]
+    # Rows of an append without events depend on nothing that could be refused: number 0 means always.
+    numbers = [number if append.events else 0 for number, append in enumerate(appends, start=1) for _ in append.work]
     if not numbers:
         return [], None
     encoded = _json.encode([row for append in appends for row in append.work])

@@ -2,7 +2,7 @@
 
 -- Appends one batch in one call, so that no client ever holds the lock: called outside a transaction block, it commits or fails as a whole.
 --
--- Events are arrays with one element per event. `appends` numbers the appends from 1 without a gap; the events of one append are
+-- Events are arrays with one element per event. `appends` numbers the appends from 1, with gaps where one has no events; the events of one append are
 -- neighbours, of one stream, and stored together or not at all. An append's first event bears its `expected_versions` (or null), its last
 -- `closes`. Returns one row per append, in no order: outcome 0 stored, 1 duplicate, 2 conflict; see `Appended` in record.py.
 --
@@ -183,11 +183,11 @@ BEGIN
         END IF;
     END IF;
 
-    -- The service's own rows, of stored appends only; the function is the service's.
+    -- The service's own rows, of stored appends and of appends that are nothing but rows (numbered 0); the function is the service's.
     IF cardinality(work_appends) > 0 THEN
         IF accepted IS NOT NULL THEN
             SELECT jsonb_agg(w.row ORDER BY w.n) FROM jsonb_array_elements(work) WITH ORDINALITY AS w (row, n)
-            WHERE work_appends[w.n] = ANY (accepted) INTO work;
+            WHERE work_appends[w.n] = ANY (accepted) OR work_appends[w.n] = 0 INTO work;
         END IF;
         IF work IS NOT NULL THEN
             PERFORM @log@.apply_work(work);

@@ -21,7 +21,9 @@ def append_bytes(append: Append) -> int:
 def check_append(append: Append) -> None:
     """Raise `Malformed` or `LimitExceeded` when no log may take this append, whatever else is in its batch."""
     if not append.events:
-        raise Malformed("events", "an append without events")
+        if append.chunks or not append.work:
+            raise Malformed("events", "an append without events carries work rows and nothing else")
+        return
     first = append.events[0]
     for place, event in enumerate(append.events):
         if (event.tenant, event.stream) != (first.tenant, first.stream):

@@ -8,7 +8,7 @@ from uuid import UUID
 from relais.clock import Clock
 from relais.eventlog.limits import check_batch
 from relais.eventlog.log import READ_MAXIMUM, STREAM_EVENTS_MAXIMUM, STREAMS_MAXIMUM, BatchConflict, Fenced, LimitExceeded
-from relais.eventlog.record import Append, Appended, Checkpoint, NewEvent, Outcome, SealedChunk, StoredEvent
+from relais.eventlog.record import ROWS_STORED, Append, Appended, Checkpoint, NewEvent, Outcome, SealedChunk, StoredEvent
 
 Work = dict[str, object]
 
@@ -118,6 +118,9 @@ class MemoryEventLog:
         versions: dict[tuple[str, str], int] = {}
         outcomes = []
         for append in appends:
+            if not append.events:
+                outcomes.append(Outcome.STORED)
+                continue
             first = append.events[0]
             key = (first.tenant, first.stream)
             version = versions.get(key, len(self._streams.get(key, ())))
@@ -132,6 +135,8 @@ class MemoryEventLog:
         return outcomes
 
     def _append_one(self, append: Append, now: datetime) -> Appended:
+        if not append.events:
+            return ROWS_STORED
         (outcome,) = self._judge([append])
         first = append.events[0]
         if outcome is Outcome.DUPLICATE:

@@ -131,7 +131,7 @@ def service_migrations(service: str, folder: Traversable) -> list[Migration]:
     return [Migration(f"{service}/{file.name}", file.read_text("utf-8")) for file in files]
 
 
-async def _run(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> None:
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
     for attempt in range(1, LOCK_ATTEMPTS_MAXIMUM + 1):
         try:
             async with connection.transaction():

@@ -4,7 +4,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -19,7 +19,7 @@ from relais.eventlog.log import (
     LimitExceeded,
     LogUnavailable,
 )
-from relais.eventlog.record import Append, Appended, Checkpoint, Outcome, StoredEvent
+from relais.eventlog.record import ROWS_STORED, Append, Appended, Checkpoint, Outcome, StoredEvent
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 ACQUIRE_TIMEOUT_SECONDS: Final = 10.0
@@ -28,8 +28,9 @@ CALL_TIMEOUT_SECONDS: Final = 30.0
 _COLUMNS = "position, tenant, tenant_sequence, stream, version, event_id, tag, partition, recorded_at, actor, traceparent, payload"
 _OUTCOMES = (Outcome.STORED, Outcome.DUPLICATE, Outcome.CONFLICT)
 
-Pool = asyncpg.Pool[asyncpg.Record]
-Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+# asyncpg's classes are generic in its type stubs only.
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
 async def open_pool(dsn: str, *, connections_maximum: int, application: str) -> Pool:
@@ -55,7 +56,7 @@ async def open_pool(dsn: str, *, connections_maximum: int, application: str) -> 
     )
 
 
-async def _leave_as_it_is(_connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _leave_as_it_is(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Stands for the reset query that asyncpg would send each time a connection is given back."""
 
 
@@ -87,10 +88,10 @@ class PostgresEventLog:
                 rows = await connection.fetch(self._append, *arguments, timeout=CALL_TIMEOUT_SECONDS)
             except FAILURES as error:
                 raise (append_failure(error) or error) from error
-        answers: list[Appended | None] = [None] * len(appends)
+        answers = [ROWS_STORED] * len(appends)
         for append, outcome, position, tenant_sequence, version, stored_at in rows:
             answers[append - 1] = Appended(_OUTCOMES[outcome], position, tenant_sequence, version, stored_at)
-        return [answer for answer in answers if answer is not None]
+        return answers
 
     async def read(
         self, after: int, limit: int = READ_MAXIMUM, *, tags: Sequence[str] = (), tenant: str | None = None

@@ -88,11 +88,15 @@ class Appended:
     recorded_at: datetime | None
 
 
+ROWS_STORED = Appended(Outcome.STORED, 0, 0, 0, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Append:
     """One unit of appending: its events (of one stream, in order), its body and its work rows are stored together or not at all.
 
-    `work` are the service's own rows (JSON-ready), handed to the service's SQL function in the same transaction.
+    `work` are the service's own rows (JSON-ready), handed to the service's SQL function in the same transaction. An append of work
+    rows alone, without events, is how a read model is kept: it is always stored, and its answer is `ROWS_STORED`.
     """
 
     events: tuple[NewEvent, ...]

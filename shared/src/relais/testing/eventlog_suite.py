@@ -5,22 +5,14 @@ A test module makes a subclass of `EventLogSuite` and gives it the fixture `plac
 
 import asyncio
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from relais.eventlog.log import (
-    APPENDS_MAXIMUM,
-    EVENTS_MAXIMUM,
-    FACT_BYTES_MAXIMUM,
-    READ_MAXIMUM,
-    BatchConflict,
-    Fenced,
-    LimitExceeded,
-    Malformed,
-)
-from relais.eventlog.record import Append, Appended, NewEvent, Outcome, StoredEvent
+from relais.eventlog.log import BatchConflict, Fenced
+from relais.eventlog.record import ROWS_STORED, Append, Appended, NewEvent, Outcome, StoredEvent
 from relais.testing.eventlog_place import CONSUMER, LogPlace, append_of, chunk, event, mark
+from relais.testing.eventlog_suite_limits import LimitLaws
 from relais.testing.eventlog_suite_reads import ReadLaws
 from relais.testing.history import History, check, content_of
 from relais.testing.recording import RecordingLog
@@ -172,6 +164,16 @@ class AtomicLaws:
         assert outcomes(await place.log.append([given, given])) == [STORED, DUPLICATE]
         assert await place.stored_blobs() == {blob}
 
+    async def test_rows_without_events_are_always_applied_even_beside_a_refused_append(self, place: LogPlace) -> None:
+        await place.log.append([append_of(event("a"))])
+        answers = await place.log.append(
+            [append_of(event("a", expected=0), work=({"n": 1},)), Append(events=(), work=({"n": 2},)), append_of(event("b"))]
+        )
+        assert [answer.outcome for answer in answers] == [Outcome.CONFLICT, Outcome.STORED, Outcome.STORED]
+        assert answers[1] == ROWS_STORED
+        await place.log.append([Append(events=(), work=({"n": 3},))], checkpoints=[mark(5)], all_or_nothing=True)
+        assert await place.applied_work() == [{"n": 2}, {"n": 3}]
+
     async def test_work_rows_of_stored_appends_are_applied_in_order_and_no_others(self, place: LogPlace) -> None:
         known = append_of(event("a"), work=({"n": 1}, {"n": 2}))
         await place.log.append([known])
@@ -245,64 +247,6 @@ class AtomicLaws:
         assert outcomes(answers) == [DUPLICATE, STORED]
         assert await place.applied_work() == [{"n": 1}, {"n": 2}]
         assert await place.log.checkpoints(CONSUMER) == [mark(11)]
-
-
-class LimitLaws:
-    """What no log takes."""
-
-    async def test_a_fact_of_the_largest_size_is_stored_and_one_byte_more_is_refused(self, place: LogPlace) -> None:
-        await place.log.append([append_of(event(payload=b"x" * FACT_BYTES_MAXIMUM))])
-        with pytest.raises(LimitExceeded):
-            await place.log.append([append_of(), append_of(event(payload=b"x" * (FACT_BYTES_MAXIMUM + 1)))])
-        assert await place.log.head() == 1
-
-    async def test_a_full_batch_is_stored_and_one_append_more_is_refused(self, place: LogPlace) -> None:
-        full = [append_of() for _ in range(APPENDS_MAXIMUM)]
-        answers = await place.log.append(full)
-        assert [answer.position for answer in answers] == list(range(1, APPENDS_MAXIMUM + 1))
-        with pytest.raises(LimitExceeded):
-            await place.log.append([append_of() for _ in range(APPENDS_MAXIMUM + 1)])
-
-    async def test_more_events_or_more_bytes_than_a_batch_holds_are_refused(self, place: LogPlace) -> None:
-        with pytest.raises(LimitExceeded):
-            await place.log.append([append_of(*[event("a") for _ in range(EVENTS_MAXIMUM + 1)])])
-        with pytest.raises(LimitExceeded):
-            await place.log.append([append_of(chunks=tuple(chunk(uuid4(), size=256 * 1024) for _ in range(33)))])
-        assert await place.log.head() == 0
-
-    @pytest.mark.parametrize(
-        "malformed",
-        [
-            Append(()),
-            append_of(event("a"), event("b")),
-            append_of(event("a\0b")),
-            append_of(event("a", tenant="")),
-            append_of(event("\ud800")),
-            append_of(event(partition=32)),
-            append_of(event("a", expected=-1)),
-            append_of(event("a", event_id=UUID(int=1)), event("a", event_id=UUID(int=1))),
-            append_of(event("a", expected=1), event("a", expected=1)),
-        ],
-        ids=["empty", "two-streams", "nul", "no-tenant", "surrogate", "partition", "version", "same-id", "versions"],
-    )
-    async def test_what_no_log_can_hold_is_refused_before_it_is_sent(self, place: LogPlace, malformed: Append) -> None:
-        with pytest.raises(Malformed):
-            await place.log.append([append_of(), malformed])
-        assert await place.log.head() == 0
-
-    @pytest.mark.parametrize("name", ["x" * 256, "é" * 128], ids=["ascii", "utf-8"])
-    async def test_names_are_limited_in_bytes(self, place: LogPlace, name: str) -> None:
-        await place.log.append([append_of(event("x" * 255)), append_of(event("é" * 127))])
-        with pytest.raises(LimitExceeded):
-            await place.log.append([append_of(event(name))])
-
-    async def test_more_than_a_page_is_not_read_at_once(self, place: LogPlace) -> None:
-        with pytest.raises(LimitExceeded):
-            await place.log.read(0, READ_MAXIMUM + 1)
-
-    async def test_the_same_checkpoint_twice_in_one_batch_is_our_mistake(self, place: LogPlace) -> None:
-        with pytest.raises(Malformed):
-            await place.log.append([], checkpoints=[mark(1), mark(2)])
 
 
 class EventLogSuite(AppendLaws, AtomicLaws, LimitLaws, ReadLaws):
