@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import threading
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,10 +45,11 @@ def serve_health() -> None:
 
 
 def serve_tls() -> None:
-    host, port = os.environ["RELAIS_SANDBOX_LISTEN"].split(":")
+    assert sys.argv[2] == "--config"
+    told = tomllib.loads(Path(sys.argv[3]).read_text())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(os.environ["RELAIS_TLS_CERTIFICATE_FILE"], os.environ["RELAIS_TLS_KEY_FILE"])
-    with socket.create_server((host, int(port))) as listening:
+    context.load_cert_chain(told["certificate_file"], told["private_key_file"])
+    with socket.create_server((told["host"], told["port"])) as listening:
         listening.settimeout(0.2)
         while not stopped.is_set():
             try:

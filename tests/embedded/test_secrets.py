@@ -15,11 +15,16 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
 
+from relais.chassis.config import read_migration_config
+from relais.chassis.service import ServiceDefinition, check_config
 from relais.embedded.certificates import LEAF_DAYS, RENEW_DAYS, Authority
+from relais.embedded.configuration import read_configuration
 from relais.embedded.documents import write_documents
 from relais.embedded.keys import TOKEN_AUDIENCE, TOKEN_ISSUER, Keys
+from relais.embedded.services import Environments
 from relais.embedded.state import StateFolder
-from relais.embedded.topology import ENDPOINTS, port_names
+from relais.embedded.topology import ENDPOINTS, SERVICES, Service, port_names
+from relais.sandbox.configuration import SandboxConfiguration
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -145,15 +150,46 @@ def test_a_bus_key_proves_the_user_the_server_knows(state: StateFolder) -> None:
     assert keys.nkey_public("routing") != keys.nkey_public("identity")
 
 
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_a_service_accepts_the_environment_it_is_given(state: StateFolder, service: Service) -> None:
+    authority, keys = Authority(state.certificates, NOW), Keys(state.keys)
+    ports = {name: 10_000 + number for number, name in enumerate(port_names(1))}
+    write_documents(state, authority, keys, ports, replicas=1)
+    configuration = read_configuration({"RELAIS_HOME": str(state.root), "RELAIS_TRACE_SAMPLE": "0.5"})
+    environments = Environments(configuration, ports, keys, authority, "postgresql://x@/x?host=nowhere", "nats://127.0.0.1:10000")
+
+    async def nothing(_: object) -> None:
+        """The definition needs something to build and to migrate."""
+
+    config = check_config(ServiceDefinition(service.name, nothing, nothing), environments.serving(service, 1))
+
+    assert (config.replica, config.telemetry.trace_sample) == (f"{service.name}-1", 0.5)
+    assert config.nats.seed_file == keys.nkey_seed(service.name)
+    assert config.token_listen is not None
+    migration = read_migration_config(service.name, environments.migrating(service))
+    assert "relais_owner" in migration.owner_dsn
+    assert "/relais_keys?" in migration.keys_owner_dsn
+
+
+def test_the_sandbox_plays_the_partners_it_is_told(state: StateFolder) -> None:
+    authority, keys = Authority(state.certificates, NOW), Keys(state.keys)
+    ports = {name: 10_000 + number for number, name in enumerate(port_names(1))}
+    write_documents(state, authority, keys, ports, replicas=1)
+    sandbox = SandboxConfiguration(state.configuration / "sandbox.toml")
+    assert (sandbox.port, sandbox.control_port) == (ports["sandbox"], ports["sandbox.control"])
+    assert sandbox.tls().get_ca_certs() == []
+    assert all((state.sandbox / name).is_dir() for name in ENDPOINTS)
+
+
 def test_the_files_for_others_name_only_what_exists(state: StateFolder) -> None:
     authority, keys = Authority(state.certificates, NOW), Keys(state.keys)
     ports = {name: 10_000 + number for number, name in enumerate(port_names(2))}
     write_documents(state, authority, keys, ports, replicas=2)
     operators = tomllib.loads((state.configuration / "operators.toml").read_text())
-    assert operators["operator"][0]["certificate_sha256"] == authority.client("operator").fingerprint()
+    assert operators["operator"][0]["credential"] == "x509:" + authority.client("operator").fingerprint()
     endpoints = tomllib.loads((state.configuration / "endpoints.toml").read_text())["endpoints"]
     assert set(endpoints) == set(ENDPOINTS)
-    assert len({Path(endpoint["signing_key_file"]).read_text() for endpoint in endpoints.values()}) == len(ENDPOINTS)
+    assert len({Path(endpoint["keys_file"]).read_text() for endpoint in endpoints.values()}) == len(ENDPOINTS)
     context = tomllib.loads((state.configuration / "context.toml").read_text())
     assert len(context["services"]["ingestion"]) == 2
     for credential in context["credentials"].values():

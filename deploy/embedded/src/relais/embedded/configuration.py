@@ -13,7 +13,7 @@ REPLICAS_MAXIMUM = 8
 
 # Handed on to every service as they are; the defaults are those of a demonstration.
 HANDED_ON = {"RELAIS_LOG_LEVEL": "info", "RELAIS_TRACE_SAMPLE": "1"}
-HANDED_ON_WHEN_SET = ("RELAIS_TRACE_FILE", "RELAIS_FAILPOINTS")
+HANDED_ON_WHEN_SET = ("RELAIS_TRACE_FILE", "RELAIS_TRACE_OTLP_ENDPOINT", "RELAIS_FAILPOINTS")
 
 
 class ConfigurationRefused(LaunchError):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from relais.embedded.certificates import Authority
-from relais.embedded.keys import Keys
+from relais.embedded.keys import TOKEN_ISSUER, Keys
 from relais.embedded.ports import HOST
 from relais.embedded.state import StateFolder, write_whole
 from relais.embedded.topology import ENDPOINTS, SERVICES
@@ -14,9 +14,10 @@ DEMO_SENDER = "demo-sender"
 
 
 def write_documents(state: StateFolder, authority: Authority, keys: Keys, ports: Mapping[str, int], replicas: int) -> None:
-    """Write operators.toml, endpoints.toml and context.toml anew; they follow from the certificates, keys and ports of the stack."""
+    """Write operators.toml, endpoints.toml, sandbox.toml and context.toml anew: they follow from certificates, keys and ports."""
     write_whole(state.configuration / "operators.toml", _operators(authority).encode())
     write_whole(state.configuration / "endpoints.toml", _endpoints(authority, keys, ports["sandbox"]).encode())
+    write_whole(state.configuration / "sandbox.toml", _sandbox(state, authority, keys, ports).encode())
     write_whole(state.configuration / "context.toml", _context(authority, ports, replicas).encode())
 
 
@@ -26,27 +27,40 @@ def _operators(authority: Authority) -> str:
     return f"""# The first operators of this stack. Everybody else is registered as facts, through the API.
 [[operator]]
 name = {_quoted(OPERATOR)}
-certificate_sha256 = {_quoted(fingerprint)}
+credential = {_quoted(f"x509:{fingerprint}")}
+tenant = "*"
 permissions = ["*"]
 
 [[operator]]
-name = {_quoted(OPERATOR)}
-jwt_subject = {_quoted(OPERATOR)}
+name = {_quoted(f"{OPERATOR} with a token")}
+credential = {_quoted(f"jwt:{TOKEN_ISSUER}:{OPERATOR}")}
+tenant = "*"
 permissions = ["*"]
 """
 
 
 def _endpoints(authority: Authority, keys: Keys, port: int) -> str:
-    """The HTTPS destinations: all of them the sandbox's, each with an address and a signing key of its own."""
+    """The HTTPS destinations: all of them the sandbox's, each with an address and keys of its own."""
     tables = []
     for name in ENDPOINTS:
         tables.append(
             f"[endpoints.{name}]\n"
             f"url = {_quoted(f'https://{HOST}:{port}/{name}')}\n"
-            f"authority_file = {_quoted(str(authority.pair.certificate))}\n"
-            f"signing_key_file = {_quoted(str(keys.endpoint(name)))}\n"
+            f"ca_file = {_quoted(str(authority.pair.certificate))}\n"
+            f"keys_file = {_quoted(str(keys.endpoint(name)))}\n"
         )
     return "# Where the HTTPS connector delivers; a site's policy names these endpoints.\n" + "\n".join(tables)
+
+
+def _sandbox(state: StateFolder, authority: Authority, keys: Keys, ports: Mapping[str, int]) -> str:
+    """The partners the sandbox plays, behind the same names as the endpoints."""
+    pair = authority.server("sandbox")
+    lines = [f"host = {_quoted(HOST)}", f"port = {ports['sandbox']}", f"control_port = {ports['sandbox.control']}"]
+    lines += [f"certificate_file = {_quoted(str(pair.certificate))}", f"private_key_file = {_quoted(str(pair.key))}"]
+    for name in ENDPOINTS:
+        lines += ["", "[[partner]]", f"id = {_quoted(name)}", f"keys_file = {_quoted(str(keys.endpoint(name)))}"]
+        lines.append(f"folder = {_quoted(str(state.sandbox / name))}")
+    return "\n".join(lines) + "\n"
 
 
 def _context(authority: Authority, ports: Mapping[str, int], replicas: int) -> str:

@@ -4,6 +4,7 @@ What is lost here is lost for ever: without `vault.master` no document of the st
 database, apart from the record.
 """
 
+import base64
 import json
 import os
 import secrets
@@ -38,13 +39,18 @@ class Keys:
         """JWKS with the public half of the key that signs this stack's tokens (ES256)."""
         file = self._folder / "tokens.public.json"
         if not file.exists():
-            public = self._token_key().as_dict(private=False)
+            # `iss` is the one issuer this key may sign for.
+            public = {**self._token_key().as_dict(private=False), "iss": TOKEN_ISSUER}
             write_whole(file, json.dumps({"keys": [public]}, indent=2).encode())
         return file
 
     def endpoint(self, name: str) -> Path:
-        """32 random bytes, lower-case hex: the secret with which deliveries to one HTTPS endpoint are signed."""
-        return self._hex(f"endpoint-{name}.key")
+        """JWKS with the two secrets shared with one HTTPS endpoint: one signs deliveries (`sig`), one seals the recipient (`enc`)."""
+        shared = [
+            {"kty": "oct", "kid": f"{name}-{use}", "use": use, "alg": algorithm, "k": _base64url(secrets.token_bytes(SECRET_BYTES))}
+            for use, algorithm in (("sig", "HS256"), ("enc", "A256GCM"))
+        ]
+        return self._once(f"endpoint-{name}.json", json.dumps({"keys": shared}, indent=2).encode())
 
     def database_password(self, role: str) -> str:
         """The password of one database role."""
@@ -94,3 +100,7 @@ class Keys:
         if not file.exists():
             write_whole(file, content, mode=0o600)
         return file
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -95,7 +95,7 @@ class Launcher:
         nats_url = self._start_nats(keys, ports)
         environments = Environments(configuration, ports, keys, authority, database_dsn, nats_url)
         migrate_all(configuration, environments, self._tell)
-        parts = [sandbox_part(configuration, environments, ports["sandbox"], self._leash)]
+        parts = [sandbox_part(configuration, environments, ports, self._leash)]
         for service in SERVICES:
             for replica in range(1, configuration.replicas + 1):
                 parts.append(service_part(configuration, environments, service, replica, self._leash))

@@ -14,14 +14,12 @@ from relais.embedded.report import PartReport, PartState
 from relais.embedded.services import Environments, ProgramProcess
 from relais.embedded.state import StateFolder
 from relais.embedded.supervisor import Part
-from relais.embedded.topology import Service
+from relais.embedded.topology import LISTENERS, Service
 from relais.processes.folders import socket_folder
 from relais.processes.leash import Leash
 from relais.processes.nats import NatsServer
 from relais.processes.postgres import SUPERUSER, PostgresPlace, PostgresServer
 from relais.processes.programs import nats_server_program, postgres_bin
-
-LISTENERS = ("grpc", "health", "metrics")
 
 
 def postgres_server(state: StateFolder, keys: Keys, leash: Leash | None = None) -> PostgresServer:
@@ -54,19 +52,21 @@ def external_part(name: str) -> PartReport:
     return PartReport(name=name, state=PartState.EXTERNAL, since=datetime.now(UTC))
 
 
-def sandbox_part(configuration: Configuration, environments: Environments, port: int, leash: Leash) -> Part:
+def sandbox_part(configuration: Configuration, environments: Environments, ports: Mapping[str, int], leash: Leash) -> Part:
     """The outside world, ready when it completes a TLS handshake."""
     state = configuration.state
     authority = state.certificates / "authority.pem"
     process = ProgramProcess(
         "sandbox",
-        [str(program(configuration, "sandbox")), "serve"],
+        [str(program(configuration, "sandbox")), "serve", "--config", str(state.configuration / "sandbox.toml")],
         environments.sandbox,
-        lambda: accepts_tls(HOST, port, authority),
+        lambda: accepts_tls(HOST, ports["sandbox"], authority),
         state.log("sandbox"),
         leash,
     )
-    return Part("sandbox", process, state.log("sandbox"), {"https": f"{HOST}:{port}"})
+    return Part(
+        "sandbox", process, state.log("sandbox"), {"https": f"{HOST}:{ports['sandbox']}", "control": f"{HOST}:{ports['sandbox.control']}"}
+    )
 
 
 def service_part(configuration: Configuration, environments: Environments, service: Service, replica: int, leash: Leash) -> Part:

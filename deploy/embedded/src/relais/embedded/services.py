@@ -115,6 +115,7 @@ class Environments:
             "RELAIS_KEYS_DSN": self._dsn(service.role, KEYS_DATABASE),
             "RELAIS_NATS_URL": self._nats_url,
             "RELAIS_GRPC_LISTEN": self.listen(name, "grpc"),
+            "RELAIS_GRPC_TOKEN_LISTEN": self.listen(name, "token"),
             "RELAIS_HEALTH_LISTEN": self.listen(name, "health"),
             "RELAIS_METRICS_LISTEN": self.listen(name, "metrics"),
             "RELAIS_TLS_CERTIFICATE_FILE": str(pair.certificate),
@@ -139,16 +140,8 @@ class Environments:
         }
 
     def sandbox(self) -> dict[str, str]:
-        """What `relais-sandbox serve` receives."""
-        pair = self._authority.server("sandbox")
-        return {
-            **self._inherited(),
-            "RELAIS_SANDBOX_LISTEN": f"{HOST}:{self._ports['sandbox']}",
-            "RELAIS_SANDBOX_FOLDER": str(self._configuration.state.root / "sandbox"),
-            "RELAIS_TLS_CERTIFICATE_FILE": str(pair.certificate),
-            "RELAIS_TLS_KEY_FILE": str(pair.key),
-            "RELAIS_TLS_CLIENT_CA_FILE": str(self._authority.pair.certificate),
-        } | self._overrides("sandbox")
+        """What `relais-sandbox serve` receives; all it needs to know is in its file."""
+        return self._inherited() | self._overrides("sandbox")
 
     def listen(self, name: str, purpose: str) -> str:
         """Where a process listens for one purpose: `127.0.0.1:7431`."""

@@ -4,9 +4,9 @@
 stack.json        what runs now, written by the supervisor      supervisor.lock   held while it lives
 ports.json        the ports chosen at the first start           environment.toml  optional: extra variables per process
 certificates/     authority, servers, clients (0700)            keys/             every secret (0700, files 0600)
-configuration/    operators.toml, endpoints.toml                logs/             one file a process
+configuration/    operators, endpoints, sandbox …                logs/             one file a process
 postgres/data     the record                                    run/              the database's socket
-nats/             the transport; may be deleted when stopped
+nats/             the transport; may be deleted     sandbox/          what its partners received
 """
 
 import fcntl
@@ -67,6 +67,10 @@ class StateFolder:
     @property
     def sockets(self) -> Path:
         return self.root / "run"
+
+    @property
+    def sandbox(self) -> Path:
+        return self.root / "sandbox"
 
     @property
     def nats(self) -> Path:

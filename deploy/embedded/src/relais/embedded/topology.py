@@ -32,7 +32,10 @@ SERVICES = (
     Service(name="delivery", writes=("delivery",), reads=("routing", "delivery", "registry")),
 )
 
-# Destinations of the sandbox, which a site's policy may name; each has an address and a signing key of its own.
+# What each process of a service listens for; `token` is gRPC for callers without a certificate.
+LISTENERS = ("grpc", "token", "health", "metrics")
+
+# Destinations of the sandbox, which a site's policy may name; each has an address and keys of its own.
 ENDPOINTS = ("sandbox-one", "sandbox-two", "sandbox-three")
 
 
@@ -43,5 +46,5 @@ def part_names(replicas: int) -> list[str]:
 
 def port_names(replicas: int) -> list[str]:
     """Everything that listens on TCP."""
-    listeners = [f"{part}.{purpose}" for part in part_names(replicas) for purpose in ("grpc", "health", "metrics")]
-    return ["nats", "nats.monitor", "sandbox", *listeners]
+    listeners = [f"{part}.{purpose}" for part in part_names(replicas) for purpose in LISTENERS]
+    return ["nats", "nats.monitor", "sandbox", "sandbox.control", *listeners]
