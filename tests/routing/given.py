@@ -66,6 +66,7 @@ FLAGS = Flags(
 ROW_2 = msgspec.structs.replace(FLAGS, invisible_patient=True, destmssantepat=False)
 ROW_3 = msgspec.structs.replace(FLAGS, destdmp=False, destmssanteps=False)
 DMP_ONLY = msgspec.structs.replace(FLAGS, destmssanteps=False, destmssantepat=False)
+OUTSIDE = msgspec.structs.replace(FLAGS, destmssantepat=False)
 HEADER = HeaderExtract(
     id=Identifier(root="1.2.250.1.999.1"),
     type=Code(code="11502-2"),
@@ -75,6 +76,7 @@ HEADER = HeaderExtract(
     patient_birth_time="19790328",
 )
 IDENTITY = DeclaredIdentity(ins=INS, ins_oid=OID, ins_status=InsStatus.QUALIFIEE, birth_date="19790328")
+CHILD: dict[str, Any] = {"header": {"patient_birth_time": "20200101"}, "identity": {"birth_date": "20200101"}}
 EVERYTHING = Policy(
     endpoints=tuple(EndpointChoice(kind=kind, connector="https", endpoint=f"sink-{kind.value}") for kind in DestinationKind)
 )
@@ -178,3 +180,7 @@ def held(facts: Any) -> list[str]:
 
 def kinds(facts: list[Fact] | Any) -> list[str]:
     return [one.kind.value for one in planned(facts)]
+
+
+def decided(command: Command, state: DocumentState = DOCUMENT.initial) -> list[Fact]:
+    return list(DOCUMENT.decide(command, state))

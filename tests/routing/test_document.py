@@ -4,58 +4,47 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from relais.contracts.fact import Fact, decode, encode
+from relais.contracts.fact import decode, encode
 from relais.contracts.reasons import HoldReason
-from relais.contracts.routing import DocumentHeld, DocumentReleased, RejectionNoted, RouteParked, RoutePlanned
-from relais.contracts.submission import Flags, InsStatus, Opposition, Recipient
+from relais.contracts.routing import DocumentReleased, RouteParked, RoutePlanned
+from relais.contracts.submission import InsStatus, Opposition, Recipient
 from relais.routing.domain.commands import (
     Command,
-    DocumentState,
     HoldUnreadable,
-    NoteIdentityHeld,
-    NoteRejected,
     Park,
     Release,
     Route,
 )
 from relais.routing.domain.document import DOCUMENT, REASON_CHARACTERS_MAXIMUM
-from relais.routing.domain.errors import CannotRelease, Invalid, NotHeld, RoutingRefusal
+from relais.routing.domain.errors import CannotRelease, Invalid, NotHeld
 from tests.routing.given import (
+    CHILD,
     CLINIC,
     DMP_ONLY,
     DOCTOR,
-    EVERYTHING,
     FLAGS,
     IMPOSTOR,
     INS,
-    LENIENT,
     OTHER_INS,
+    OUTSIDE,
     PATIENT,
     ROW_2,
     ROW_3,
     SOFTWARE,
     after,
     circumstances,
+    decided,
     flags,
     held,
     kinds,
     planned,
-    policy_of,
     route,
     submission,
     suppressed,
 )
 
-OUTSIDE = flags(destmssantepat=False)
-CHILD: dict[str, Any] = {"header": {"patient_birth_time": "20200101"}, "identity": {"birth_date": "20200101"}}
 HIDDEN_CHILD: dict[str, Any] = {**CHILD, "flags": flags(ROW_3, invisible_rep_legaux=True)}
-
-
-def decided(command: Command, state: DocumentState = DOCUMENT.initial) -> list[Fact]:
-    return list(DOCUMENT.decide(command, state))
 
 
 def test_a_verified_request_becomes_one_plan_that_names_policy_matrix_row_and_rules() -> None:
@@ -144,77 +133,6 @@ def test_the_masking_of_a_held_request_counts_for_later_ones_too() -> None:
     assert "MASKING_LOOSENED" in held(facts)
 
 
-# SAFETY 17: what a later request takes back.
-
-
-@pytest.mark.parametrize(
-    ("changes", "kind", "reason"),
-    [
-        ({"flags": ROW_2}, "mssante_patient", "INVISIBLE_TO_PATIENT"),
-        ({"flags": flags(DMP_ONLY, masque_ps=True)}, "mssante_professional", "MASKED_TO_PROFESSIONALS"),
-        ({"opposition": Opposition.YES}, "dmp", "OPPOSITION"),
-    ],
-)
-def test_a_stricter_request_withdraws_what_was_planned_before(changes: dict[str, Any], kind: str, reason: str) -> None:
-    state = after(route("r1"))
-    ordinal = {one.kind.value: one.ordinal for one in planned(decided(route("r1")))}[kind]
-    facts = decided(route("r2", **changes), state)
-    withdrawn = [(one.kind.value, one.ordinal, one.reason.value) for one in suppressed(facts) if one.ordinal is not None]
-    assert withdrawn == [(kind, ordinal, reason)]
-    again = decided(route("r3", **changes), after(route("r2", **changes), state=state))
-    assert [one for one in suppressed(again) if one.ordinal is not None] == []
-
-
-def test_a_request_that_is_held_withdraws_too() -> None:
-    facts = decided(route("r2", flags=flags(OUTSIDE, masque_ps=True)), after(route("r1")))
-    assert held(facts) == ["MATRIX_COMBINATION_UNKNOWN"]
-    assert [(one.kind.value, one.reason.value) for one in suppressed(facts)] == [("mssante_professional", "MASKED_TO_PROFESSIONALS")]
-
-
-def test_an_opposition_that_is_lifted_feeds_the_dmp_again_and_a_withdrawn_mail_is_never_sent_twice() -> None:
-    state = after(route("r1"), route("r2", opposition=Opposition.YES))
-    assert [(one.kind.value, one.ordinal) for one in planned(decided(route("r3"), state))] == [("dmp", 4)]
-    masked = after(route("r1"), route("r2", flags=ROW_2))
-    facts = decided(Release("r3", "asked", circumstances(DOCTOR)), after(route("r3"), state=masked))
-    assert "mssante_patient" not in kinds(facts)
-
-
-def test_an_identity_held_since_stops_what_was_planned_and_its_release_routes_it() -> None:
-    note = NoteIdentityHeld(submission("r2"), (HoldReason.LOCAL_ID_WITH_ANOTHER_INS,))
-    assert decided(note) == []
-    state = after(route("r1"))
-    (fact,) = decided(note, state)
-    assert isinstance(fact, DocumentHeld)
-    state = after(note, state=state)
-    assert state.held() == {}
-    with pytest.raises(NotHeld):
-        DOCUMENT.decide(Release("r2", "no", circumstances(DOCTOR)), state)
-    released, plan, *_ = decided(route("r2", DOCTOR, CLINIC), state)
-    assert isinstance(released, DocumentReleased)
-    assert [one.ordinal for one in planned([plan])] == [4]
-
-
-def test_a_masking_that_waits_at_identity_withdraws_when_it_is_routed() -> None:
-    state = after(route("r1"), NoteIdentityHeld(submission("r2", flags=ROW_2), (HoldReason.IDENTITY_DISAGREES,)))
-    withdrawn = [one.kind.value for one in suppressed(decided(route("r2", flags=ROW_2), state)) if one.ordinal is not None]
-    assert withdrawn == ["mssante_patient"]
-
-
-def test_a_rejection_withdraws_everything_and_closes_what_is_held_here() -> None:
-    state = after(route("r1"), route("r2", CLINIC, flags=OUTSIDE))
-    facts = decided(NoteRejected("d", "r9"), state)
-    assert isinstance(facts[0], RejectionNoted)
-    assert [one.ordinal for one in suppressed(facts)] == [1, 2, 3]
-    state = after(NoteRejected("d", "r9"), state=state)
-    assert decided(NoteRejected("d", "r9"), state) == []
-    with pytest.raises(CannotRelease):
-        DOCUMENT.decide(Release("r2", "sure", circumstances(CLINIC)), state)
-
-
-def test_a_rejection_of_what_routing_never_saw_is_nothing() -> None:
-    assert decided(NoteRejected("d", "r1")) == []
-
-
 # Holds and releases.
 
 
@@ -301,74 +219,3 @@ def test_nothing_of_a_person_is_in_the_facts_beyond_what_is_sealed() -> None:
     for personal in (INS, OTHER_INS, DOCTOR.address, "19790328"):
         assert personal.encode() not in stored
     assert [decode(fact.TAG, encode(fact)) for fact in facts] == facts
-
-
-# Laws over whole lives.
-
-REQUESTS = st.sampled_from(["r1", "r2", "r3"])
-FLAG_SETS = st.one_of(
-    st.sampled_from([FLAGS, ROW_2, ROW_3, DMP_ONLY, OUTSIDE]), st.builds(Flags, **dict.fromkeys(Flags.__struct_fields__, st.booleans()))
-)
-PEOPLE = st.lists(st.sampled_from([DOCTOR, CLINIC, SOFTWARE, PATIENT, IMPOSTOR]), max_size=3)
-PLACES = st.sampled_from([{}, CHILD, {"identity": {"ins": OTHER_INS}}])
-AROUND = st.builds(
-    lambda people, place, policy: circumstances(*people, policy=policy, **place),
-    PEOPLE,
-    PLACES,
-    st.sampled_from([policy_of(("tenant", EVERYTHING)), LENIENT, None]),
-)
-SUBMISSIONS = st.builds(
-    lambda request, chosen, opposition: submission(request, flags=chosen, opposition=opposition),
-    REQUESTS,
-    FLAG_SETS,
-    st.sampled_from(Opposition),
-)
-COMMANDS = st.one_of(
-    st.builds(Route, SUBMISSIONS, st.sampled_from([InsStatus.QUALIFIEE, InsStatus.VALIDEE]), AROUND),
-    st.builds(Release, REQUESTS, st.just("seen"), st.one_of(st.none(), AROUND)),
-    st.builds(NoteIdentityHeld, SUBMISSIONS, st.just((HoldReason.IDENTITY_DISAGREES,))),
-    st.builds(HoldUnreadable, SUBMISSIONS, st.just(InsStatus.QUALIFIEE), st.just(HoldReason.SUBJECT_ERASED)),
-    st.just(NoteRejected("d", "r1")),
-    st.just(Park("d", "identity", 1, "x.v1")),
-)
-
-
-@given(st.lists(COMMANDS, max_size=10))
-def test_in_any_order_ordinals_are_new_mail_goes_once_and_masking_only_grows(commands: list[Command]) -> None:
-    state = DOCUMENT.initial
-    ordinals: list[int] = []
-    mails: list[bytes] = []
-    masking: frozenset[str] = frozenset()
-    for command in commands:
-        try:
-            facts = DOCUMENT.decide(command, state)
-        except RoutingRefusal:
-            continue
-        for one in planned(facts):
-            ordinals.append(one.ordinal)
-            if one.kind.value != "dmp":
-                mails.append(one.key)
-            if one.kind.value == "mssante_patient":
-                assert "invisible_patient" not in state.masking
-        for fact in facts:
-            if isinstance(fact, RoutePlanned):
-                assert masking <= set(fact.masking)
-        state = DOCUMENT.fold(facts, state)
-        assert masking <= state.masking
-        masking = state.masking
-    assert ordinals == sorted(set(ordinals))
-    assert len(mails) == len(set(mails))
-
-
-@given(st.lists(COMMANDS, max_size=8))
-def test_a_history_read_back_from_its_bytes_is_the_same_state(commands: list[Command]) -> None:
-    state, history = DOCUMENT.initial, []
-    for command in commands:
-        try:
-            facts = DOCUMENT.decide(command, state)
-        except RoutingRefusal:
-            continue
-        history += [(fact.TAG, encode(fact)) for fact in facts]
-        state = DOCUMENT.fold(facts, state)
-    assert DOCUMENT.fold(decode(tag, payload) for tag, payload in history) == state
-    assert state.version == len(history)
