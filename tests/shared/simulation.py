@@ -51,7 +51,7 @@ class World:
 
     def lease_store(self, log: str) -> MemoryLeaseStore:
         """Where the leases of a log's schema are kept."""
-        return self._lease_stores.setdefault(log, MemoryLeaseStore(self.clock))
+        return self._lease_stores.setdefault(log, MemoryLeaseStore(self.clock, self.log(log).fence))
 
     def keeper(self, log: str, holder: str) -> LeaseKeeper:
         """One replica's keeper of leases."""

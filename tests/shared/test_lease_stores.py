@@ -8,8 +8,9 @@ from importlib import resources
 import asyncpg
 import pytest
 
+from relais.eventlog.memory import MemoryEventLog
 from relais.testing.clock import ManualClock
-from relais.testing.lease_suite import RESOURCES, LeasePlace, LeaseStoreSuite, tick
+from relais.testing.lease_suite import GROUP, RESOURCES, LeasePlace, LeaseStoreSuite, tick
 from relais.testing.postgres import TestPostgres
 from relais.transport.leases import LeasesUnavailable
 from relais.transport.leases_memory import MemoryLeaseStore
@@ -20,7 +21,12 @@ class TestMemoryLeaseStore(LeaseStoreSuite):
     @pytest.fixture
     def place(self) -> LeasePlace:
         clock = ManualClock()
-        return LeasePlace(MemoryLeaseStore(clock), clock.advance)
+        log = MemoryEventLog("routing", clock)
+
+        async def checkpoint_epoch(consumer: str, source: str, partition: int) -> int | None:
+            return {(mark.log, mark.partition): mark.epoch for mark in await log.checkpoints(consumer)}.get((source, partition))
+
+        return LeasePlace(MemoryLeaseStore(clock, log.fence), clock.advance, checkpoint_epoch)
 
 
 @pytest.fixture
@@ -48,13 +54,27 @@ def postgres_place(pool: asyncpg.Pool) -> LeasePlace:
         await pool.execute("UPDATE routing.lease SET expires_at = expires_at - $1::interval", passed)
         await pool.execute("UPDATE routing.member SET seen_at = seen_at - $1::interval", passed)
 
-    return LeasePlace(PostgresLeaseStore(pool, "routing"), pass_time)
+    async def checkpoint_epoch(consumer: str, log: str, partition: int) -> int | None:
+        query = "SELECT epoch FROM routing.checkpoint WHERE consumer = $1 AND log = $2 AND partition = $3"
+        epoch: int | None = await pool.fetchval(query, consumer, log, partition)
+        return epoch
+
+    return LeasePlace(PostgresLeaseStore(pool, "routing"), pass_time, checkpoint_epoch)
 
 
 class TestPostgresLeaseStore(LeaseStoreSuite):
     @pytest.fixture
     def place(self, postgres_place: LeasePlace) -> LeasePlace:
         return postgres_place
+
+
+async def test_a_takeover_keeps_the_position_of_the_checkpoint(pool: asyncpg.Pool, postgres_place: LeasePlace) -> None:
+    await tick(postgres_place, "a", claims=RESOURCES[:1])
+    await pool.execute("UPDATE routing.checkpoint SET position = 42, event_id = gen_random_uuid()")
+    await postgres_place.store.give_back("a", [(RESOURCES[0], 1)], [GROUP])
+    await tick(postgres_place, "b", claims=RESOURCES[:1])
+    position, epoch = await pool.fetchrow("SELECT position, epoch FROM routing.checkpoint") or (None, None)
+    assert (position, epoch) == (42, 2)
 
 
 async def test_a_database_that_stops_makes_leases_unavailable_and_not_wrong(postgres: TestPostgres, postgres_place: LeasePlace) -> None:

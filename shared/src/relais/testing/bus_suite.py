@@ -243,10 +243,23 @@ class StateSuite:
 
     async def test_a_stream_made_again_is_another_incarnation(self, place: BusPlace) -> None:
         first = await place.bus.ensure_stream(place.log)
+        await place.bus.rebase(place.log, 12)
         await place.wipe()
         second = await place.bus.ensure_stream(place.log)
         assert second.incarnation != first.incarnation
-        assert second.last_sequence == 0
+        assert (second.last_sequence, second.base) == (0, 0)
+
+    async def test_a_stream_remembers_its_base_and_making_it_again_does_not_forget_it(self, place: BusPlace) -> None:
+        first = await place.bus.ensure_stream(place.log)
+        await publish_all(place.bus, place.log, run_of(place.log, 1, 5))
+        await place.bus.rebase(place.log, 3)
+        assert await place.other.ensure_stream(place.log) == await place.bus.state(place.log)
+        state = await place.other.state(place.log)
+        assert (state.base, state.last_sequence, state.incarnation) == (3, 5, first.incarnation)
+        await place.bus.rebase(place.log, 1)
+        assert (await place.other.state(place.log)).base == 1
+        with pytest.raises(StreamMissing):
+            await place.bus.rebase(f"{place.log}x", 1)
 
     async def test_a_sequence_is_found_by_position(self, place: BusPlace) -> None:
         assert (await place.bus.ensure_stream(place.log)).last_sequence == 0

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from relais.transport.leases import LeaseStore, Tick, TickAnswer, partition_resources
+from relais.transport.leases import LeaseStore, Tick, TickAnswer, partition_resource, partition_resources
 
 DURATION_SECONDS = 5.0
 GROUP = "partition/routing/identity"
@@ -16,10 +16,11 @@ RESOURCES = tuple(partition_resources("routing", "identity"))
 
 @dataclass(frozen=True)
 class LeasePlace:
-    """A store, and `pass_time(seconds)` on the clock that decides."""
+    """A store; `pass_time(seconds)` on the clock that decides; the epoch that a partition's checkpoint carries (None: no checkpoint)."""
 
     store: LeaseStore
     pass_time: Callable[[float], Awaitable[None]]
+    checkpoint_epoch: Callable[[str, str, int], Awaitable[int | None]]
 
 
 async def tick(
@@ -72,6 +73,17 @@ class LeaseStoreSuite:
         assert (await tick(place, "b", claims=RESOURCES[:2])).claimed == {RESOURCES[0]: 2}
         await place.store.give_back("a", [(RESOURCES[0], 1)], [])
         assert (await tick(place, "b", renewals=((RESOURCES[0], 2),))).renewed == {RESOURCES[0]}
+
+    async def test_a_takeover_gives_the_checkpoint_its_epoch(self, place: LeasePlace) -> None:
+        resource = partition_resource("routing", "identity", 7)
+        assert await place.checkpoint_epoch("routing", "identity", 7) is None
+        await tick(place, "a", claims=(resource, "relay"))
+        assert await place.checkpoint_epoch("routing", "identity", 7) == 1
+        await place.store.give_back("a", [(resource, 1)], [])
+        assert await place.checkpoint_epoch("routing", "identity", 7) == 1
+        await tick(place, "b", claims=(resource,))
+        assert await place.checkpoint_epoch("routing", "identity", 7) == 2
+        assert await place.checkpoint_epoch("routing", "identity", 8) is None
 
     async def test_members_are_counted_while_they_are_seen(self, place: LeasePlace) -> None:
         assert (await tick(place, "a")).alive == {GROUP: 1}

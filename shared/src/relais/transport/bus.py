@@ -108,13 +108,17 @@ class StreamExtent:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What a stream says of itself: its extent, its last event (position 0 when empty), and the last event of each partition in it."""
+    """What a stream says of itself: its extent, its last event (position 0 when empty), and the last event of each partition in it.
+
+    `base`: it holds, or will hold, every announced event above this position. Who has not come so far must ask for republication.
+    """
 
     incarnation: str
     first_sequence: int
     last_sequence: int
     last_position: int
     last_positions: dict[int, int]
+    base: int = 0
     last_event_id: str = ""
     last_event_ids: dict[int, str] = field(default_factory=dict)
 
@@ -152,7 +156,7 @@ class Bus(Protocol):
     """Publishing in fenced atomic batches, reading by partition."""
 
     async def ensure_stream(self, log: str) -> StreamState:
-        """Make the log's stream if it is missing, and say how it stands. Only the log's own relay may do that."""
+        """Make the log's stream if it is missing (its base is 0), and say how it stands. Only the log's own relay may do that."""
         ...
 
     async def state(self, log: str) -> StreamState:
@@ -183,6 +187,10 @@ class Bus(Protocol):
 
     async def trim(self, log: str, below_sequence: int) -> None:
         """Forget messages below a sequence that every consumer has passed; sequences go on from where they were."""
+        ...
+
+    async def rebase(self, log: str, position: int) -> None:
+        """Say that the stream holds what is above `position` and no more: said before trimming, and before a rebuilt stream is filled."""
         ...
 
     async def ring(self, log: str) -> None:

@@ -2,8 +2,8 @@
 
 A lease is a row in the schema of the service's own log. The database's clock alone decides when it has run out, and a
 takeover raises its epoch. A holder trusts its lease a little less long than the database does, because it counts from
-before it asked. Whoever slept through all of that is refused in the same commit as its effects: the next holder takes the
-checkpoint over under its own epoch (`EventLog.claim`) before it reads anything.
+before it asked. Whoever slept through all of that is refused in the commit of its effects: a takeover gives the partition's
+checkpoint the new epoch, and an append under another one is `Fenced`.
 
     partition/<consumer>/<log>/<pp>   one partition of one log, for one consumer: shared among the replicas
     relay                             the one relay of this log
@@ -46,6 +46,15 @@ def partition_resources(consumer: str, log: str) -> list[str]:
     return [partition_resource(consumer, log, partition) for partition in range(PARTITIONS)]
 
 
+def partition_of_resource(resource: str) -> tuple[str, str, int] | None:
+    """Consumer, log and partition of a resource that is a partition."""
+    kind, _, rest = resource.partition("/")
+    if kind != "partition":
+        return None
+    consumer, log, partition = rest.rsplit("/", 2)
+    return consumer, log, int(partition)
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
     """All that one replica asks of the database at once: seen as a member of `groups`, renew these (resource, epoch), take over
@@ -74,7 +83,7 @@ class LeaseStore(Protocol):
     """Where leases are kept. Two implementations: Postgres, and memory for simulations; one suite runs on both."""
 
     async def tick(self, tick: Tick) -> TickAnswer:
-        """One round trip, one transaction. Raises `LeasesUnavailable`."""
+        """One round trip, one transaction. A claimed partition's checkpoint gets the new epoch in it. Raises `LeasesUnavailable`."""
         ...
 
     async def give_back(self, holder: str, leases: Sequence[tuple[str, int]], leave: Sequence[str]) -> None:

@@ -1,10 +1,12 @@
 """Leases in memory, for simulations; verified by the suite that Postgres passes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relais.clock import Clock
-from relais.transport.leases import LeasesUnavailable, Tick, TickAnswer
+from relais.transport.leases import LeasesUnavailable, Tick, TickAnswer, partition_of_resource
+
+Fence = Callable[[str, str, int, int], None]
 
 
 @dataclass(slots=True)
@@ -15,10 +17,14 @@ class _Row:
 
 
 class MemoryLeaseStore:
-    """See `relais.transport.leases.LeaseStore`. `clock` plays the database's; all replicas of a simulation share one store."""
+    """See `relais.transport.leases.LeaseStore`. `clock` plays the database's; all replicas of a simulation share one store.
 
-    def __init__(self, clock: Clock) -> None:
+    `fence(consumer, log, partition, epoch)` gives the checkpoint of a partition that is taken over its new epoch (`MemoryEventLog.fence`).
+    """
+
+    def __init__(self, clock: Clock, fence: Fence | None = None) -> None:
         self._clock = clock
+        self._fence = fence
         self._rows: dict[str, _Row] = {}
         self._members: dict[tuple[str, str], float] = {}
         self.available = True
@@ -52,6 +58,9 @@ class MemoryLeaseStore:
         before = self._rows.get(resource)
         epoch = before.epoch + 1 if before else 1
         self._rows[resource] = _Row(holder, epoch, expires_at)
+        place = partition_of_resource(resource)
+        if place is not None and self._fence is not None:
+            self._fence(*place, epoch)
         return epoch
 
     def _owns(self, holder: str, resource: str, epoch: int) -> bool:

@@ -1,19 +1,23 @@
-"""Leases in Postgres: the tables `lease` and `member` of the service's own log schema; the database's clock decides."""
+"""Leases in Postgres: the tables `lease`, `member` and `checkpoint` of the service's own log schema; the database's clock decides."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
-from relais.transport.leases import LeasesUnavailable, Tick, TickAnswer
+from relais.transport.leases import LeasesUnavailable, Tick, TickAnswer, partition_of_resource
 
 STATEMENT_TIMEOUT_SECONDS: Final = 2.0
+
+_NOTHING_READ: Final = UUID(int=0)
 
 # Every statement of a WITH sees the same moment, so what `free` says does not know of `claimed`: the caller subtracts.
 # A lease that ran out but that nobody took is renewed under its epoch: nothing has happened to it.
 # Rows are inserted in order, so that two replicas that want the same ones wait for each other instead of locking up.
+# A checkpoint takes its new holder's epoch in the same commit; an append of the last one either was before that, or is refused.
 _TICK = """
 WITH seen AS (
     INSERT INTO {schema}.member (consumer, holder, seen_at)
@@ -30,6 +34,13 @@ WITH seen AS (
     ON CONFLICT (resource) DO UPDATE SET holder = excluded.holder, epoch = l.epoch + 1, expires_at = excluded.expires_at
     WHERE l.expires_at < clock_timestamp()
     RETURNING l.resource, l.epoch
+), fenced AS (
+    INSERT INTO {schema}.checkpoint AS c (consumer, log, partition, position, event_id, epoch)
+    SELECT p.consumer, p.log, p.partition, 0, $11::uuid, claimed.epoch
+    FROM claimed JOIN unnest($5::text[], $8::text[], $9::text[], $10::smallint[]) AS p (resource, consumer, log, partition)
+        ON p.resource = claimed.resource AND p.consumer IS NOT NULL
+    ORDER BY p.consumer, p.log, p.partition
+    ON CONFLICT (consumer, log, partition) DO UPDATE SET epoch = excluded.epoch
 )
 SELECT 'renewed' AS kind, resource AS name, 0::bigint AS number FROM renewed
 UNION ALL SELECT 'claimed', resource, epoch FROM claimed
@@ -72,6 +83,7 @@ class PostgresLeaseStore:
         self._give_back = _GIVE_BACK.format(schema=schema)
 
     async def tick(self, tick: Tick) -> TickAnswer:
+        places = [partition_of_resource(resource) or (None, None, None) for resource in tick.claims]
         try:
             # The limit covers the wait for a connection too: a busy pool must not make a lease run out unnoticed.
             async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
@@ -84,6 +96,10 @@ class PostgresLeaseStore:
                     tick.claims,
                     tick.watched,
                     timedelta(seconds=tick.duration_seconds),
+                    [consumer for consumer, _, _ in places],
+                    [log for _, log, _ in places],
+                    [partition for _, _, partition in places],
+                    _NOTHING_READ,
                 )
         except PASSING_ERRORS as error:
             raise LeasesUnavailable(type(error).__name__) from error

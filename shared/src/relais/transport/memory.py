@@ -25,6 +25,7 @@ class _Stream:
     incarnation: str
     messages: dict[int, Announcement] = field(default_factory=dict)
     last_sequence: int = 0
+    base: int = 0
 
     @property
     def first_sequence(self) -> int:
@@ -92,6 +93,7 @@ class MemoryBus:
             last_sequence=stream.last_sequence,
             last_position=last.position if last else 0,
             last_positions={partition: message.position for partition, message in lasts.items()},
+            base=stream.base,
             last_event_id=last.event_id if last else "",
             last_event_ids={partition: message.event_id for partition, message in lasts.items()},
         )
@@ -132,6 +134,9 @@ class MemoryBus:
     async def trim(self, log: str, below_sequence: int) -> None:
         stream = self._stream(log)
         stream.messages = {sequence: message for sequence, message in stream.messages.items() if sequence >= below_sequence}
+
+    async def rebase(self, log: str, position: int) -> None:
+        self._stream(log).base = position
 
     async def ring(self, log: str) -> None:
         for wake in self._listeners.get(log, ()):

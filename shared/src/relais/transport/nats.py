@@ -20,6 +20,9 @@ from relais.transport.wire import encode_batch
 PUBLISH_TIMEOUT_SECONDS: Final = 5.0
 REPLICAS_IN_PRODUCTION: Final = 3
 
+# Where a stream keeps the position it begins above, in its own metadata: it goes when the stream goes.
+BASE_KEY: Final = "relais-base"
+
 _NO_RESPONDERS = b"NATS/1.0 503"
 _log = structlog.get_logger("relais.transport")
 
@@ -84,9 +87,10 @@ class NatsBus:
 
     async def state(self, log: str) -> StreamState:
         name = stream_of(log)
-        extent = extent_of(await self._api.stream(name))
+        answer = await self._api.stream(name)
+        extent, base = extent_of(answer), int(answer["config"].get("metadata", {}).get(BASE_KEY, 0))
         if extent.first_sequence > extent.last_sequence:
-            return StreamState(extent.incarnation, extent.first_sequence, extent.last_sequence, 0, {})
+            return StreamState(extent.incarnation, extent.first_sequence, extent.last_sequence, 0, {}, base)
         filters = [partition_filter(log, partition) for partition in range(PARTITIONS)]
         last, *lasts = await asyncio.gather(
             self._api.message(name, seq=extent.last_sequence),
@@ -102,6 +106,7 @@ class NatsBus:
             last_sequence=extent.last_sequence,
             last_position=last.position,
             last_positions={announcement.partition: announcement.position for announcement in present},
+            base=base,
             last_event_id=last.event_id,
             last_event_ids={announcement.partition: announcement.event_id for announcement in present},
         )
@@ -154,6 +159,11 @@ class NatsBus:
                 await self._api.ask(f"STREAM.PURGE.{name}", {"seq": below})
             except ApiRefusal as refusal:
                 raise BusUnavailable(str(refusal)) from refusal
+
+    async def rebase(self, log: str, position: int) -> None:
+        present = (await self._api.stream(stream_of(log)))["config"]
+        metadata = {**present.get("metadata", {}), BASE_KEY: str(position)}
+        await self._configure("UPDATE", log, {**present, "metadata": metadata})
 
     async def ring(self, log: str) -> None:
         try:

@@ -28,10 +28,14 @@ class Patrol:
         self._next_round_at = 0.0
         self._next_trim_at = 0.0
         self._next_republication_at = 0.0
-        self._trimmed_position = 0
+        self._base = 0
         self._republications: dict[tuple[str, int, int, int], int] = {}
 
-    async def intact(self, incarnation: str, last_sequence: int) -> bool:
+    def resume(self, base: int) -> None:
+        """The relay looked its place up: the stream holds what is above `base`."""
+        self._base = base
+
+    async def intact(self, incarnation: str, last_sequence: int, last_position: int) -> bool:
         """Once in PATROL_SECONDS make a round. False when the stream is not what the relay believes, or was emptied here on request:
         its place must be looked up again.
 
@@ -46,7 +50,9 @@ class Patrol:
             return False
         rows = await self._progress.read(self._log)
         if self._must_republish(rows, now):
-            # Emptied up to what was seen, not deleted: readers stay subscribed, and sequences and the fence go on.
+            # Emptied up to what was seen, not deleted: readers stay subscribed, and sequences and the fence go on. Until the relay has
+            # looked up from where to fill it, it holds nothing, and says so.
+            await self._bus.rebase(self._log, last_position)
             await self._bus.trim(self._log, last_sequence + 1)
             return False
         if self._trims and now >= self._next_trim_at:
@@ -69,8 +75,16 @@ class Patrol:
 
     async def _trim(self, rows: list[ProgressRow], last_sequence: int) -> None:
         floor = floor_of(rows).position
-        if floor > self._trimmed_position:
-            # The last message stays: it says where the relay is.
-            below = min(await self._bus.sequence_after(self._log, floor), last_sequence)
-            await self._bus.trim(self._log, below)
-            self._trimmed_position = floor
+        if floor <= self._base:
+            return
+        # A consumer that is new writes its marks first and looks at the base then; here the base is written first and the marks are
+        # looked at again. So either it is seen here, or it sees there that it must ask.
+        await self._bus.rebase(self._log, floor)
+        still = floor_of(await self._progress.read(self._log)).position
+        if still < floor:
+            await self._bus.rebase(self._log, self._base)
+            return
+        # The last message stays: it says where the relay is.
+        below = min(await self._bus.sequence_after(self._log, floor), last_sequence)
+        await self._bus.trim(self._log, below)
+        self._base = floor

@@ -118,7 +118,7 @@ class Relay:
             if place is None:
                 return await self._resume()
             full = await self._publish(lease, place)
-            if await self._patrol.intact(place.incarnation, place.sequence):
+            if await self._patrol.intact(place.incarnation, place.sequence, place.position):
                 if not full:
                     await self._bell.wait(self._clock, POLL_SECONDS)
                 return place
@@ -164,7 +164,9 @@ class Relay:
         await self._refuse_fork(state, rows)
         floor = Floor(0, {}) if self._log.name == NEVER_TRIMMED else floor_of(rows)
         if not state.last_position:
+            await self._bus.rebase(self._log.name, floor.position)
             _log.warning("stream_rebuilt", log=self._log.name, position=floor.position)
+        self._patrol.resume(state.base if state.last_position else floor.position)
         return Place(
             incarnation=state.incarnation,
             sequence=state.last_sequence,
