@@ -1,6 +1,5 @@
 """The command `relais-embedded`: a whole Relais on one machine."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,9 @@ from relais.embedded.backup import back_up, restore
 from relais.embedded.configuration import REPLICAS_MAXIMUM, read_configuration
 from relais.embedded.display import show_error, show_report
 from relais.embedded.keys import TOKEN_SECONDS_DEFAULT, Keys
-from relais.embedded.launcher import Launcher
 from relais.embedded.report import Phase
 from relais.embedded.stack import stack_here
 from relais.processes.errors import LaunchError
-from relais.processes.leash import Leash
 
 FAILED = 1
 NOT_UP = 3
@@ -103,17 +100,6 @@ def restore_command(
     """Put a backup into an empty state folder. JetStream is rebuilt from the record at the next start."""
     with told():
         restore(stack_here(), folder, keys, tell=lambda message: console.print(f"  {message}", highlight=False))
-
-
-@app.command(hidden=True)
-def supervise(replicas: Replicas = 1) -> None:
-    """The supervisor itself, in the foreground; `up` starts it in the background."""
-    os.umask(0o022)
-    with told():
-        configuration = read_configuration(replicas=replicas)
-        with configuration.state.supervised(), Leash() as leash:
-            code = Launcher(configuration, leash).run()
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

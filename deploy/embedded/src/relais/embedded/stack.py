@@ -57,8 +57,8 @@ class Stack:
         log_file = self.state.log("supervisor")
         with log_file.open("ab") as log:
             supervisor = self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "relais.embedded.main", "supervise", "--replicas", str(replicas)],
-                env={**os.environ, **(environment or {}), "RELAIS_HOME": str(self.state.root)},
+                [sys.executable, "-m", "relais.embedded.supervise"],
+                env={**os.environ, **(environment or {}), "RELAIS_HOME": str(self.state.root), "REPLICAS": str(replicas)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
