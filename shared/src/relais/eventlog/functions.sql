@@ -225,5 +225,26 @@ BEGIN
     RETURN low;
 END $$;
 
+-- Takes partitions over under the epochs of leases just won, and says where to go on from. The rows stay locked until this commits, so an
+-- append under an older epoch is either seen here or fenced there. SQLSTATE RL001: one of them was claimed under a higher epoch.
+CREATE OR REPLACE FUNCTION @log@.claim_checkpoints(of_consumer text, of_log text, of_partitions smallint[], of_epochs bigint[])
+RETURNS TABLE ("partition" smallint, "position" bigint, event_id uuid, epoch bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO @log@.checkpoint AS c (consumer, log, partition, position, event_id, epoch)
+    SELECT of_consumer, of_log, m.partition, 0, '00000000-0000-0000-0000-000000000000', m.epoch
+    FROM unnest(of_partitions, of_epochs) AS m (partition, epoch) ORDER BY m.partition
+    ON CONFLICT (consumer, log, partition) DO UPDATE SET epoch = excluded.epoch WHERE c.epoch <= excluded.epoch;
+    RETURN QUERY
+    SELECT c.partition, c.position, c.event_id, c.epoch
+    FROM unnest(of_partitions, of_epochs) AS m (partition, epoch)
+    JOIN @log@.checkpoint c ON c.consumer = of_consumer AND c.log = of_log AND c.partition = m.partition AND c.epoch = m.epoch;
+    IF (SELECT count(*) FROM unnest(of_partitions, of_epochs) AS m (partition, epoch)
+        JOIN @log@.checkpoint c ON c.consumer = of_consumer AND c.log = of_log AND c.partition = m.partition AND c.epoch > m.epoch) > 0 THEN
+        RAISE EXCEPTION 'a checkpoint has a higher epoch' USING ERRCODE = 'RL001';
+    END IF;
+END $$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA @log@ FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA @log@ TO @role@;

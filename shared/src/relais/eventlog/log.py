@@ -1,6 +1,6 @@
 """The event log as a port: the real one is Postgres, the verified fake is in memory; one suite runs on both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -118,4 +118,13 @@ class EventLog(Protocol):
 
     async def checkpoints(self, consumer: str) -> list[Checkpoint]:
         """Every checkpoint of a consumer, as committed."""
+        ...
+
+    async def claim(self, consumer: str, log: str, epochs: Mapping[int, int]) -> list[Checkpoint]:
+        """Take partitions of `log` over under the leases' epochs (partition -> epoch), and learn where to go on from.
+
+        Called after leases are won and before anything is read: once it returns, no append under an older epoch can move these
+        checkpoints, so the positions it returns are final. A partition never checkpointed starts at position 0 with the nil
+        event id. Raises `Fenced`, changing nothing, when one of them was claimed under a higher epoch.
+        """
         ...

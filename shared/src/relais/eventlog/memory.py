@@ -1,7 +1,7 @@
 """The event log in memory: the verified fake for tests, and the plain statement of what the log means."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -93,6 +93,15 @@ class MemoryEventLog:
 
     async def checkpoints(self, consumer: str) -> list[Checkpoint]:
         return [mark for key, mark in sorted(self._checkpoints.items()) if mark.consumer == consumer]
+
+    async def claim(self, consumer: str, log: str, epochs: Mapping[int, int]) -> list[Checkpoint]:
+        for partition, epoch in epochs.items():
+            held = self._checkpoints.get((consumer, log, partition))
+            if held is not None and held.epoch > epoch:
+                raise Fenced("a checkpoint has a higher epoch")
+        for partition, epoch in epochs.items():
+            self.fence(consumer, log, partition, epoch)
+        return [self._checkpoints[consumer, log, partition] for partition in sorted(epochs)]
 
     def fence(self, consumer: str, log: str, partition: int, epoch: int) -> None:
         """Give a checkpoint the epoch of a lease just won: what taking a lease over does to the row in Postgres."""

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 -- all that is ever put into the text of a statement is the log's own name, checked in __init__.
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -143,6 +143,21 @@ class PostgresEventLog:
             consumer,
         )
         return [Checkpoint(*row) for row in rows]
+
+    async def claim(self, consumer: str, log: str, epochs: Mapping[int, int]) -> list[Checkpoint]:
+        async with self._connection() as connection:
+            try:
+                rows = await connection.fetch(
+                    f"SELECT * FROM {self._name}.claim_checkpoints($1, $2, $3::smallint[], $4::bigint[])",
+                    consumer,
+                    log,
+                    list(epochs),
+                    list(epochs.values()),
+                    timeout=CALL_TIMEOUT_SECONDS,
+                )
+            except FAILURES as error:
+                raise (append_failure(error) or error) from error
+        return sorted((Checkpoint(consumer, log, *row) for row in rows), key=lambda mark: mark.partition)
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self._connection() as connection:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from relais.eventlog.log import BatchConflict, Fenced
-from relais.eventlog.record import ROWS_STORED, Append, Appended, NewEvent, Outcome, StoredEvent
+from relais.eventlog.record import ROWS_STORED, Append, Appended, Checkpoint, NewEvent, Outcome, StoredEvent
 from relais.testing.eventlog_place import CONSUMER, LogPlace, append_of, chunk, event, mark
 from relais.testing.eventlog_suite_limits import LimitLaws
 from relais.testing.eventlog_suite_reads import ReadLaws
@@ -163,6 +163,18 @@ class AtomicLaws:
         given = append_of(event("a"), chunks=(chunk(blob),))
         assert outcomes(await place.log.append([given, given])) == [STORED, DUPLICATE]
         assert await place.stored_blobs() == {blob}
+
+    async def test_a_claim_says_where_to_go_on_and_fences_whoever_held_before(self, place: LogPlace) -> None:
+        assert [(one.partition, one.position, one.epoch) for one in await place.log.claim("c", "l", {3: 1, 4: 1})] == [(3, 0, 1), (4, 0, 1)]
+        await place.log.append([], checkpoints=[Checkpoint("c", "l", 3, 7, uuid4(), 1)])
+        (claimed,) = await place.log.claim("c", "l", {3: 2})
+        assert (claimed.position, claimed.epoch) == (7, 2)
+        with pytest.raises(Fenced):
+            await place.log.append([append_of(event("a"))], checkpoints=[Checkpoint("c", "l", 3, 8, uuid4(), 1)])
+        with pytest.raises(Fenced):
+            await place.log.claim("c", "l", {3: 1, 4: 2})
+        assert [(one.partition, one.position, one.epoch) for one in await place.log.checkpoints("c")] == [(3, 7, 2), (4, 0, 1)]
+        assert await place.log.head() == 0
 
     async def test_rows_without_events_are_always_applied_even_beside_a_refused_append(self, place: LogPlace) -> None:
         await place.log.append([append_of(event("a"))])
