@@ -11,7 +11,7 @@ from relais.contracts.identity import IdentityVerified
 from relais.contracts.reasons import SuppressReason
 from relais.contracts.routing import DestinationKind, PlannedDestination, RoutePlanned, RouteSuppressed, SuppressedDestination
 from relais.contracts.submission import InsStatus
-from relais.ingestion.journeys import delta_of, handle, merge
+from relais.ingestion.journeys import JourneysKeeper, delta_of, merge
 from relais.transport.bus import Announcement, Delivered
 from tests.ingestion.test_domain import submission
 
@@ -65,7 +65,7 @@ def delivered(log: str, position: int, fact: Fact) -> Delivered:
 
 async def test_a_batch_becomes_one_row_for_each_document() -> None:
     batch = [delivered("delivery", n, fact) for n, fact in enumerate(BY_LOG["delivery"], start=1)]
-    (append,) = await handle(batch)
+    (append,) = await JourneysKeeper().handle(batch)
     (row,) = append.work
     assert row["outcomes"] == {
         "0": {"outcome": "succeeded", "code": "200", "attempt": 2, "due_at": ""},
@@ -74,7 +74,7 @@ async def test_a_batch_becomes_one_row_for_each_document() -> None:
 
 
 async def test_facts_that_say_nothing_about_a_document_add_no_row() -> None:
-    assert await handle([]) == []
+    assert await JourneysKeeper().handle([]) == []
 
 
 @given(st.randoms(use_true_random=False))

@@ -36,6 +36,8 @@ from relais.chassis.sealed_fields import SubmissionOpener
 from relais.eventlog.log import EventLog, EventLogError
 from relais.eventlog.migrations import Migration, migrate_log
 from relais.eventlog.postgres import PostgresEventLog, open_pool
+from relais.transport.consumer import Consumer
+from relais.transport.handling import BatchHandler, Parking
 from relais.transport.leases import LeaseKeeper
 from relais.transport.leases_postgres import PostgresLeaseStore
 from relais.transport.nats import NatsBus
@@ -46,6 +48,7 @@ from relais.transport.relay import Relay
 from relais.vault.keys import PostgresKeyRing
 from relais.vault.migrations import migrate_keys, migrate_vault
 from relais.vault.provider import MasterKeyFile
+from relais.vault.vault import VaultUnavailable
 
 CONNECTIONS_MAXIMUM = 10
 KEY_CONNECTIONS_MAXIMUM = 3
@@ -109,6 +112,25 @@ class Foundation:
     def ring(self, name: str) -> None:
         """A batch of this log was committed: its relay should look now."""
         self.relays[name].ring()
+
+    def consume(self, name: str, source: str, into: str, handler: BatchHandler, parking: Parking | None = None) -> None:
+        """Read one log as consumer `name`, and commit what the handler makes of it to the log `into`."""
+        consumer = Consumer(
+            name,
+            source,
+            self.bus,
+            self.logs[into],
+            self.keepers[into],
+            self.progress,
+            handler,
+            self.run.clock,
+            parking=parking,
+            passing=(EventLogError, VaultUnavailable),
+            committed=lambda: self.ring(into),
+            hop=self.run.tracing.hop,
+            meters=self.run.metrics,
+        )
+        self.run.spawn_drained(f"{name}-{source}", consumer.run(), consumer.drain)
 
     async def serve(self, offers: Sequence[Offer], translate: Translate = translate_shared) -> None:
         """Serve these and the audit service behind the gate, once everything they need runs."""

@@ -62,6 +62,19 @@ class Run:
         """Run a part until the process stops. A part that ends before, in whatever way, ends the process."""
         self._tasks.append(self._group.create_task(self._own(name, work), name=name))
 
+    def spawn_drained(self, name: str, work: Coroutine[Any, Any, object], drain: Drain) -> None:
+        """Run a part that ends in good order when it is drained, and only then."""
+
+        async def last() -> None:
+            await work
+            if not self._asked_to_stop.is_set():
+                raise PartEnded(name)
+            # The run's other parts go on until all drains are done.
+            await asyncio.get_running_loop().create_future()
+
+        self.on_drain(name, drain)
+        self.spawn(name, last())
+
     def stop(self) -> None:
         """Ask the run to end in good order, as SIGTERM does."""
         self._asked_to_stop.set()

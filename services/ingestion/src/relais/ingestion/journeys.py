@@ -6,29 +6,33 @@ The logs speak in any order. Each fact becomes a delta that commutes with the de
 
 from collections.abc import Iterable, Sequence
 
-from relais.contracts import Fact, decode
+from relais.contracts import Fact
 from relais.contracts.delivery import DeliveryAbandoned, DeliveryAccepted, DeliveryDeferred, DeliverySucceeded
 from relais.contracts.identity import IdentityHeld, IdentityParked, IdentityRejected, IdentityReleased, IdentityVerified
 from relais.contracts.routing import DocumentHeld, DocumentReleased, RouteParked, RoutePlanned, RouteSuppressed
 from relais.contracts.submission import Submission
 from relais.eventlog.record import Append
 from relais.transport.bus import Delivered
+from relais.transport.handling import Effects, fact_of
 
 Row = dict[str, object]
 
 
-async def handle(batch: Sequence[Delivered]) -> list[Append]:
-    """Fold a batch of announcements into one row per document; the consumer commits them with its checkpoints."""
-    rows: dict[tuple[str, str], Row] = {}
-    for delivered in batch:
-        announcement = delivered.announcement
-        delta = delta_of(decode(announcement.tag, announcement.payload), announcement.log, announcement.position, announcement.recorded_at)
-        if delta is None:
-            continue
-        delta["tenant"] = announcement.tenant
-        key = (announcement.tenant, str(delta["document"]))
-        rows[key] = merge(rows[key], delta) if key in rows else delta
-    return [Append(events=(), work=tuple(rows.values()))] if rows else []
+class JourneysKeeper:
+    """Folds a batch of announcements into one row per document; the consumer commits them with its checkpoints."""
+
+    async def handle(self, batch: Sequence[Delivered]) -> Effects:
+        """One append of work rows alone, or nothing. An unreadable fact is `Unhandleable` and parks its document's journey."""
+        rows: dict[tuple[str, str], Row] = {}
+        for delivered in batch:
+            announcement = delivered.announcement
+            delta = delta_of(fact_of(delivered), announcement.log, announcement.position, announcement.recorded_at)
+            if delta is None:
+                continue
+            delta["tenant"] = announcement.tenant
+            key = (announcement.tenant, str(delta["document"]))
+            rows[key] = merge(rows[key], delta) if key in rows else delta
+        return [Append(events=(), work=tuple(rows.values()))] if rows else []
 
 
 def received_row(tenant: str, submission: Submission, tag: str) -> Row:

@@ -15,6 +15,7 @@ from relais.ingestion.api.refusals import translate
 from relais.ingestion.api.service import IngestionService
 from relais.ingestion.handlers import Reception
 from relais.ingestion.intake import Intake
+from relais.ingestion.journeys import JourneysKeeper
 from relais.ingestion.sweeping import sweep_abandoned
 from relais.ingestion.uploads import UploadDesk
 from relais.ingestion.watching import WatchDesk
@@ -38,7 +39,7 @@ async def build(run: Run) -> None:
     run.spawn("watching", watching.run())
     run.spawn("sweeping", sweep_abandoned(blobs, run.clock))
     for source in SOURCES:
-        foundation.consume(JOURNEYS, source, LOG, handle)
+        foundation.consume(JOURNEYS, source, LOG, JourneysKeeper())
     service = IngestionService(
         reception, uploads, journeys, watching, foundation.recorder, run.tracing, foundation.pages, foundation.directory
     )
