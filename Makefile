@@ -17,6 +17,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | grep -v '^help:' | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: $(READY) ## make .venv, which holds every command and both servers
+	@echo "  .venv is ready"
 
 $(READY): requirements.lock $(addsuffix /pyproject.toml,$(DISTRIBUTIONS)) .ci/setup
 	@PYTHON="$(PYTHON)" .ci/setup $(DISTRIBUTIONS)
