@@ -1,5 +1,6 @@
 """Attacks the read model: no order in which the logs speak, and no cut into batches, may change where a document is said to be."""
 
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given
@@ -71,6 +72,15 @@ async def test_a_batch_becomes_one_row_for_each_document() -> None:
         "0": {"outcome": "succeeded", "code": "200", "attempt": 2, "due_at": ""},
         "1": {"outcome": "succeeded", "code": "200", "attempt": 1, "due_at": ""},
     }
+
+
+async def test_a_fact_of_a_newer_build_is_a_step_and_stops_nothing() -> None:
+    known = delivered("delivery", 1, BY_LOG["delivery"][1])
+    newer = Delivered(2, replace(known.announcement, tag="delivery.teleported.v1", payload=b"{}", position=2))
+    (append,) = await JourneysKeeper().handle([known, newer])
+    steps = append.work[0]["steps"]
+    assert isinstance(steps, list)
+    assert [step["tag"] for step in steps] == ["delivery.succeeded.v1", "delivery.teleported.v1"]
 
 
 async def test_facts_that_say_nothing_about_a_document_add_no_row() -> None:

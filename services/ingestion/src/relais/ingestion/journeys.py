@@ -13,7 +13,7 @@ from relais.contracts.routing import DocumentHeld, DocumentReleased, RouteParked
 from relais.contracts.submission import Submission
 from relais.eventlog.record import Append
 from relais.transport.bus import Delivered
-from relais.transport.handling import Effects, fact_of
+from relais.transport.handling import Effects, Unhandleable, document_of, fact_of
 
 Row = dict[str, object]
 
@@ -22,17 +22,27 @@ class JourneysKeeper:
     """Folds a batch of announcements into one row per document; the consumer commits them with its checkpoints."""
 
     async def handle(self, batch: Sequence[Delivered]) -> Effects:
-        """One append of work rows alone, or nothing. An unreadable fact is `Unhandleable` and parks its document's journey."""
+        """One append of work rows alone, or nothing. A fact of a newer build is a step without meaning, never a reason to stop."""
         rows: dict[tuple[str, str], Row] = {}
         for delivered in batch:
             announcement = delivered.announcement
-            delta = delta_of(fact_of(delivered), announcement.log, announcement.position, announcement.recorded_at)
+            delta = _delta(delivered)
             if delta is None:
                 continue
             delta["tenant"] = announcement.tenant
             key = (announcement.tenant, str(delta["document"]))
             rows[key] = merge(rows[key], delta) if key in rows else delta
         return [Append(events=(), work=tuple(rows.values()))] if rows else []
+
+
+def _delta(delivered: Delivered) -> Row | None:
+    announcement = delivered.announcement
+    try:
+        return delta_of(fact_of(delivered), announcement.log, announcement.position, announcement.recorded_at)
+    except Unhandleable:
+        _, document = document_of(delivered)
+        step = _step(announcement.log, announcement.position, announcement.tag, announcement.recorded_at)
+        return {"document": document, "updated_at": announcement.recorded_at, "steps": [step]}
 
 
 def received_row(tenant: str, submission: Submission, tag: str) -> Row:
