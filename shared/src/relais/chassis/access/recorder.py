@@ -16,7 +16,8 @@ from relais.clock import Clock
 from relais.contracts import Fact, encode
 from relais.contracts.access import AccessDenied, DocumentRead
 from relais.contracts.subjects import partition_of
-from relais.eventlog.log import APPENDS_MAXIMUM, EventLog, EventLogError, OutcomeUnknown
+from relais.eventlog.limits import append_bytes
+from relais.eventlog.log import APPENDS_MAXIMUM, BATCH_BYTES_MAXIMUM, EventLog, EventLogError, OutcomeUnknown
 from relais.eventlog.record import Append, NewEvent
 
 DENIAL_KINDS_MAXIMUM = 1000
@@ -53,13 +54,15 @@ class AccessRecorder:
         self._log = log
         self._clock = clock
         self._denials: dict[_Kind, int] = {}
+        self._unwritten: list[Append] = []
+        self._flushing = asyncio.Lock()
         self._reads: list[tuple[Append, asyncio.Future[None]]] = []
         self._wanted = asyncio.Event()
 
     @property
     def denials_waiting(self) -> int:
-        """How many denials are not written yet."""
-        return sum(self._denials.values())
+        """How many kinds of denials are not written yet."""
+        return len(self._denials) + len(self._unwritten)
 
     def denied(self, *, method: str, code: str, credential: str = "", tenant: str = "") -> None:
         """Count a denial. `method` must be one of ours or `*`: a caller's own words never reach the log."""
@@ -97,24 +100,24 @@ class AccessRecorder:
 
     async def flush(self) -> None:
         """Write the denials counted so far; on failure they are kept."""
-        denials, self._denials = self._denials, {}
-        kinds = list(denials)
-        appends = [
-            Append((self._event(kind.tenant, _denial(kind, denials[kind]), kind.credential or ANONYMOUS),), work=()) for kind in kinds
-        ]
-        for start in range(0, len(appends), APPENDS_MAXIMUM):
-            try:
-                await self._append(appends[start : start + APPENDS_MAXIMUM])
-            except EventLogError as error:
-                _log.warning("denials_not_recorded", count=len(kinds) - start, error=type(error).__name__)
-                for kind in kinds[start:]:
-                    self._denials[kind] = self._denials.get(kind, 0) + denials[kind]
-                return
+        async with self._flushing:
+            while self._unwritten or self._denials:
+                if not self._unwritten:
+                    denials, self._denials = self._denials, {}
+                    self._unwritten = [self._denial(kind, count) for kind, count in denials.items()]
+                batch = self._unwritten[:APPENDS_MAXIMUM]
+                try:
+                    await self._append(batch)
+                except EventLogError as error:
+                    _log.warning("denials_not_recorded", count=len(self._unwritten), error=type(error).__name__)
+                    return
+                # Only now, and by their ids: a flush that is cut off here writes the same facts again, which stores nothing twice.
+                del self._unwritten[: len(batch)]
 
     async def _write_denials(self) -> None:
         while True:
             await self._clock.sleep(DENIALS_FLUSH_SECONDS)
-            if self._denials:
+            if self.denials_waiting:
                 await self.flush()
 
     async def _write_reads(self) -> None:
@@ -122,8 +125,17 @@ class AccessRecorder:
             await self._wanted.wait()
             self._wanted.clear()
             while self._reads:
-                batch, self._reads = self._reads[:APPENDS_MAXIMUM], self._reads[APPENDS_MAXIMUM:]
-                await self._answer(batch)
+                await self._answer(self._next_batch())
+
+    def _next_batch(self) -> list[tuple[Append, "asyncio.Future[None]"]]:
+        size = count = 0
+        for append, _ in self._reads[:APPENDS_MAXIMUM]:
+            size += append_bytes(append)
+            if count and size > BATCH_BYTES_MAXIMUM:
+                break
+            count += 1
+        batch, self._reads = self._reads[:count], self._reads[count:]
+        return batch
 
     async def _answer(self, batch: Sequence[tuple[Append, "asyncio.Future[None]"]]) -> None:
         try:
@@ -147,6 +159,10 @@ class AccessRecorder:
                 if attempt == ATTEMPTS_MAXIMUM:
                     raise
 
+    def _denial(self, kind: _Kind, count: int) -> Append:
+        fact = AccessDenied(method=kind.method, code=kind.code, credential=kind.credential, count=count)
+        return Append((self._event(kind.tenant, fact, kind.credential or ANONYMOUS),))
+
     def _event(self, tenant: str, fact: Fact, actor: str) -> NewEvent:
         # One stream a day: a stream for ever would grow without end.
         stream = f"access/{self._clock.now():%Y-%m-%d}"
@@ -159,7 +175,3 @@ class AccessRecorder:
             partition=partition_of(tenant, stream),
             actor=actor,
         )
-
-
-def _denial(kind: _Kind, count: int) -> AccessDenied:
-    return AccessDenied(method=kind.method, code=kind.code, credential=kind.credential, count=count)

@@ -22,7 +22,7 @@ from relais.chassis.api.pages import PAGE_SIZE_MAXIMUM, PageTokens
 from relais.chassis.api.server import Offer
 from relais.chassis.sealed_fields import SubmissionOpener, has_sealed_fields, leave_out
 from relais.clock import Clock
-from relais.eventlog.log import READ_MAXIMUM, EventLog
+from relais.eventlog.log import READ_MAXIMUM, EventLog, LimitExceeded
 from relais.eventlog.record import StoredEvent
 
 LIFE_SECONDS: Final = 15 * 60.0
@@ -90,7 +90,11 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             raise FieldsInvalid([FieldViolation("page_size")])
         after = self._pages.read(request.page_token, arguments, int) or 0
         key = (reading.tenant, request.stream)
-        events = [event for event in (await reading.log.read_streams([key]))[key] if event.version > after]
+        try:
+            events = [event for event in (await reading.log.read_streams([key]))[key] if event.version > after]
+        except LimitExceeded:
+            # Only the day's record of access grows that long; ReadEvents with this stream as its filter reads it.
+            raise FieldsInvalid([FieldViolation("stream")]) from None
         page = events[:size]
         await self._record(reading, [request.stream])
         token = self._pages.make(arguments, page[-1].version) if len(events) > size else ""

@@ -9,7 +9,7 @@ from relais.api.access.v1.error_reason_pb2 import ErrorReason
 from relais.chassis.access.recorder import ReadsOverloaded
 from relais.chassis.api.errors import ApiError
 from relais.chassis.logs import error_fields
-from relais.eventlog.log import OutcomeUnknown
+from relais.eventlog.log import LogUnavailable, OutcomeUnknown, Overloaded
 from relais.transport.bus import BusUnavailable
 from relais.vault.vault import SubjectErased, VaultUnavailable
 
@@ -31,9 +31,11 @@ def translate_shared(error: Exception) -> ApiError | None:
             return ApiError(ErrorReason.ERROR_REASON_SUBJECT_ERASED)
         case OutcomeUnknown():
             return ApiError(ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN)
+        case Overloaded():
+            return ApiError(ErrorReason.ERROR_REASON_OVERLOADED, retry_seconds=error.retry_after_seconds)
         case ReadsOverloaded():
             return ApiError(ErrorReason.ERROR_REASON_OVERLOADED)
-        case BusUnavailable() | VaultUnavailable():
+        case BusUnavailable() | VaultUnavailable() | LogUnavailable():
             return ApiError(ErrorReason.ERROR_REASON_SERVICE_UNAVAILABLE)
         case _ if isinstance(error, _CAPACITY_ERRORS):
             return ApiError(ErrorReason.ERROR_REASON_OVERLOADED)
