@@ -23,7 +23,7 @@ $(READY): requirements.lock $(addsuffix /pyproject.toml,$(DISTRIBUTIONS)) .ci/se
 	@PYTHON="$(PYTHON)" .ci/setup $(DISTRIBUTIONS)
 
 demo: $(READY) ## start everything, carry 200 documents, show where they went
-	@$(BIN)/relais-embedded demo
+	@$(BIN)/python -m relais.demo
 
 test: $(READY) ## run every test (one area: make test ARGS=tests/routing)
 	@$(BIN)/pytest $(ARGS)

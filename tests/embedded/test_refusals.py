@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,6 +131,21 @@ def test_a_socket_goes_elsewhere_when_the_folder_has_too_long_a_name(tmp_path: P
 def test_a_variable_that_cannot_be_used_is_named(environment: dict[str, str]) -> None:
     with pytest.raises(ConfigurationRefused, match=next(iter(environment))):
         read_configuration(environment)
+
+
+def test_a_stack_does_not_start_on_a_nearly_full_disk(stack: Stack) -> None:
+    stack.state.root.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "relais-test", str(stack.state.root)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("only root can give a folder a small disk of its own")
+    try:
+        with pytest.raises(StackFailed, match=r"has 6\d MiB free; 512 MiB are needed"):
+            stack.up()
+        assert not stack.state.postgres_data.exists()
+    finally:
+        subprocess.run(["umount", str(stack.state.root)], check=True)
 
 
 def test_every_refusal_of_a_start_reaches_the_one_who_started_it(stack: Stack, tmp_path: Path) -> None:
