@@ -2,9 +2,10 @@
 
 -- Appends one batch in one call, so that no client ever holds the lock: called outside a transaction block, it commits or fails as a whole.
 --
--- Events are arrays with one element per event. `appends` numbers the appends from 1, with gaps where one has no events; the events of one append are
--- neighbours, of one stream, and stored together or not at all. An append's first event bears its `expected_versions` (or null), its last
--- `closes`. Returns one row per append, in no order: outcome 0 stored, 1 duplicate, 2 conflict; see `Appended` in record.py.
+-- Events are arrays with one element per event. `appends` numbers the appends from 1, with gaps where one has no events; the events of
+-- one append are neighbours, of one stream, and stored together or not at all. An append's first event bears its `expected_versions` (or
+-- null), its last `closes`. `work_appends` says for each work row whose it is, 0 where it belongs to no events. Returns one row per append
+-- with events, in no order: outcome 0 stored, 1 duplicate, 2 conflict; see `Appended` in record.py.
 --
 -- SQLSTATE RL001: fenced. RL002: an all-or-nothing batch met conflicts, the detail names their appends. RL003: wrong isolation level.
 CREATE OR REPLACE FUNCTION @log@.append(

@@ -19,6 +19,7 @@ from relais.eventlog.log import (
     EventLog,
     EventLogError,
     LogUnavailable,
+    Malformed,
     OutcomeUnknown,
     Overloaded,
 )
@@ -74,6 +75,9 @@ class BatchingWriter:
         `OutcomeUnknown` when it could not be found out. An append that was read back after a lost answer is a DUPLICATE of itself.
         """
         check_append(append)
+        if not append.events:
+            # Without an event id a lost answer could not be read back.
+            raise Malformed("events", "the writer takes appends with events only")
         if self._closing:
             raise LogUnavailable("the writer is closing")
         waiting = _Waiting(append, append_bytes(append), asyncio.get_running_loop().create_future())

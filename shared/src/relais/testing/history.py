@@ -55,11 +55,13 @@ class History:
     """Records of one process, in the order things happened to it.
 
     Times are nanoseconds of a clock that all processes of a test share (Linux's monotonic clock is one); tests of the checker hand in
-    their own. Histories of several processes are written with `dump` and put together with `load`.
+    their own. Given a `path`, every record is written there at once, one JSON line each, so that a process that is killed leaves its
+    history; `load` puts the histories of several processes together.
     """
 
-    def __init__(self, now: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(self, now: Callable[[], int] = time.monotonic_ns, path: Path | None = None) -> None:
         self.records: list[Record] = []
+        self._file = None if path is None else path.open("ab", buffering=0)
         self._now = now
         self._numbers = itertools.count(1)
         self._process = secrets.token_hex(4)
@@ -69,20 +71,20 @@ class History:
         operation = f"{self._process}-{next(self._numbers)}"
         first = append.events[0]
         ids = tuple(str(event.event_id) for event in append.events)
-        self.records.append(Invoked(operation, self._now(), log, first.tenant, first.stream, ids, first.expected_version))
+        self._add(Invoked(operation, self._now(), log, first.tenant, first.stream, ids, first.expected_version))
         return operation
 
     def ended(self, operation: str, appended: Appended) -> None:
         """The log answered: stored, duplicate or conflict."""
-        self.records.append(Ended(operation, self._now(), appended.outcome.value, appended.position, appended.version))
+        self._add(Ended(operation, self._now(), appended.outcome.value, appended.position, appended.version))
 
     def failed(self, operation: str) -> None:
         """The log said that nothing was stored."""
-        self.records.append(Ended(operation, self._now(), "failed"))
+        self._add(Ended(operation, self._now(), "failed"))
 
     def unknown(self, operation: str) -> None:
         """No answer came; the event may be there or not. The same as never ending the operation."""
-        self.records.append(Ended(operation, self._now(), "unknown"))
+        self._add(Ended(operation, self._now(), "unknown"))
 
     def read(
         self,
@@ -97,15 +99,21 @@ class History:
     ) -> None:
         """A reader asked for what follows position `after`, under these filters (none: everything), and got these events."""
         seen = tuple((event.position, str(event.event_id)) for event in events)
-        self.records.append(Read(reader, self._now(), log, after, seen, tuple(partitions), tuple(tags), tenant))
+        self._add(Read(reader, self._now(), log, after, seen, tuple(partitions), tuple(tags), tenant))
 
     def effect(self, consumer: str, key: str) -> None:
         """A consumer did what a fact asked for: a call a partner counted, a row it wrote. `key` names it, equal for a repeat."""
-        self.records.append(Effect(consumer, self._now(), key))
+        self._add(Effect(consumer, self._now(), key))
 
-    def dump(self, path: Path) -> None:
-        """Write one record a line, as JSON."""
-        path.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in self.records))
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+    def _add(self, record: Record) -> None:
+        self.records.append(record)
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(record) + b"\n")
 
     @classmethod
     def load(cls, *paths: Path) -> "History":

@@ -1,6 +1,6 @@
 """An event log that writes down what its caller sees, for the history checker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from relais.eventlog.log import READ_MAXIMUM, EventLog, EventLogError, OutcomeUnknown
@@ -23,19 +23,20 @@ class RecordingLog:
     async def append(
         self, appends: Sequence[Append], *, checkpoints: Sequence[Checkpoint] = (), all_or_nothing: bool = False
     ) -> list[Appended]:
-        operations = [self._history.invoke(self.name, append) for append in appends]
+        # An append of work rows alone puts nothing into the log that could be checked.
+        operations = {place: self._history.invoke(self.name, append) for place, append in enumerate(appends) if append.events}
         try:
             answers = await self._log.append(appends, checkpoints=checkpoints, all_or_nothing=all_or_nothing)
         except OutcomeUnknown:
-            for operation in operations:
+            for operation in operations.values():
                 self._history.unknown(operation)
             raise
         except EventLogError:
-            for operation in operations:
+            for operation in operations.values():
                 self._history.failed(operation)
             raise
-        for operation, answer in zip(operations, answers, strict=True):
-            self._history.ended(operation, answer)
+        for place, operation in operations.items():
+            self._history.ended(operation, answers[place])
         return answers
 
     async def read(
@@ -56,3 +57,6 @@ class RecordingLog:
 
     async def checkpoints(self, consumer: str) -> list[Checkpoint]:
         return await self._log.checkpoints(consumer)
+
+    async def claim(self, consumer: str, log: str, epochs: Mapping[int, int]) -> list[Checkpoint]:
+        return await self._log.claim(consumer, log, epochs)
