@@ -1,5 +1,6 @@
 """Attacks the embedded stack as a whole: does it come up whole or not at all, keep its data, and mend what dies?"""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -111,6 +112,8 @@ def test_a_killed_supervisor_takes_everything_along_and_the_next_up_believes_no_
         assert not outlived.is_running() or outlived.status() == psutil.STATUS_ZOMBIE
         assert stranger.poll() is None
     finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            outlived.kill()
         stranger.kill()
         stranger.wait()
 
