@@ -17,6 +17,7 @@ from relais.delivery.domain.answers import Accepted, Answer, Refused, Retry, Suc
 from relais.delivery.domain.commands import (
     Abandon,
     Attempt,
+    CannotSend,
     DeliveryCommand,
     GiveBack,
     NotStarted,
@@ -25,12 +26,19 @@ from relais.delivery.domain.commands import (
     Schedule,
     Withdraw,
 )
-from relais.delivery.domain.delivery import AttemptUnderWay, DeliveryFinished, DeliveryUnknown, delivery
+from relais.delivery.domain.delivery import AttemptUnderWay, DeliveryFinished, DeliveryUnknown, DeliveryWithdrawn, delivery
 from relais.delivery.domain.retrying import RetryPolicy, written
 from tests.delivery.given import NOON, destination, document_id, later, scheduled, submission
 
 POLICY = RetryPolicy(delay_seconds_first=2, delay_seconds_maximum=100, attempts_maximum=3, age_seconds_maximum=3600)
 LETTER = document_id("letter")
+WITHDRAWALS = [
+    AbandonReason.OPPOSITION,
+    AbandonReason.IDENTITY_NO_LONGER_RELEASED,
+    AbandonReason.FLAGS_TIGHTENED,
+    AbandonReason.DOCUMENT_DELETED,
+    AbandonReason.DOCUMENT_REPLACED,
+]
 
 
 def when(history: list[Fact], command: DeliveryCommand) -> list[Fact]:
@@ -59,8 +67,8 @@ def answered(attempt: int, answer: Answer, seconds: float = 1, jitter: float = 0
     return RecordAnswer(attempt=attempt, answer=answer, now=later(seconds), jitter=jitter, policy=POLICY)
 
 
-def attempt_at(seconds: float, objection: AbandonReason | None = None) -> Attempt:
-    return Attempt(now=later(seconds), policy=POLICY, objection=objection)
+def attempt_at(seconds: float) -> Attempt:
+    return Attempt(now=later(seconds), policy=POLICY)
 
 
 def schedule() -> Schedule:
@@ -101,19 +109,44 @@ def test_every_attempt_after_an_unknown_one_stays_a_possible_repeat() -> None:
     assert when(history, attempt_at(9)) == [attempted(3, possible_repeat=True)]
 
 
-@pytest.mark.parametrize("reason", list(AbandonReason))
-def test_looking_again_just_before_sending_abandons_with_that_reason(reason: AbandonReason) -> None:
-    assert when([scheduled()], attempt_at(0, reason)) == [abandoned(0, reason)]
-    assert when([scheduled(), attempted()], Withdraw(attempt=1, objection=reason)) == [abandoned(1, reason)]
+@pytest.mark.parametrize("reason", [AbandonReason.SUBJECT_ERASED, AbandonReason.BODY_UNREADABLE])
+def test_what_looking_again_just_before_sending_finds_ends_the_attempt_with_that_reason(reason: AbandonReason) -> None:
+    assert when([scheduled(), attempted()], CannotSend(attempt=1, reason=reason)) == [abandoned(1, reason)]
+    assert when([scheduled(), attempted(), succeeded(1)], CannotSend(attempt=1, reason=reason)) == []
 
 
-def test_an_objection_also_ends_a_delivery_whose_last_attempt_is_unknown_and_says_that_it_may_have_arrived() -> None:
-    facts = when([scheduled(), attempted()], attempt_at(5, AbandonReason.OPPOSITION))
-    assert facts == [deferred(1, 5, "NO_ANSWER_RECORDED", unknown=True), abandoned(1, AbandonReason.OPPOSITION)]
+@pytest.mark.parametrize("reason", WITHDRAWALS)
+def test_what_is_withdrawn_is_abandoned_with_that_reason_whether_it_waits_or_is_under_way(reason: AbandonReason) -> None:
+    assert when([scheduled()], Withdraw(reason=reason)) == [abandoned(0, reason)]
+    assert when([scheduled(), attempted()], Withdraw(reason=reason)) == [abandoned(1, reason)]
+    assert when([scheduled(), attempted(), deferred(1, 30)], Withdraw(reason=reason)) == [abandoned(1, reason)]
+    assert when([scheduled(), abandoned(0, reason)], Withdraw(reason=reason)) == []
 
 
-def test_a_withdrawal_of_an_attempt_that_was_answered_meanwhile_changes_nothing() -> None:
-    assert when([scheduled(), attempted(), succeeded(1)], Withdraw(attempt=1, objection=AbandonReason.OPPOSITION)) == []
+@pytest.mark.parametrize("reason", WITHDRAWALS)
+def test_what_is_withdrawn_is_not_attempted_nor_retried_by_anybody(reason: AbandonReason) -> None:
+    withdrawn = [scheduled(), attempted(), deferred(1, 30), abandoned(1, reason)]
+    assert when(withdrawn, attempt_at(60)) == []
+    with pytest.raises(DeliveryWithdrawn):
+        when(withdrawn, RetryNow(reason="please", now=later(60)))
+
+
+def test_what_was_given_up_before_can_be_withdrawn_too_so_that_nobody_retries_it() -> None:
+    given_up = [scheduled(), attempted(), abandoned(1, AbandonReason.ATTEMPTS_EXHAUSTED, "503")]
+    facts = when(given_up, Withdraw(reason=AbandonReason.OPPOSITION))
+    assert facts == [abandoned(1, AbandonReason.OPPOSITION)]
+    with pytest.raises(DeliveryWithdrawn):
+        when([*given_up, *facts], RetryNow(reason="", now=later(60)))
+
+
+def test_what_has_arrived_cannot_be_withdrawn() -> None:
+    assert when([scheduled(), attempted(), succeeded(1)], Withdraw(reason=AbandonReason.OPPOSITION)) == []
+
+
+def test_an_attempt_that_fails_after_the_withdrawal_is_not_repeated() -> None:
+    history = [scheduled(), attempted(), abandoned(1, AbandonReason.OPPOSITION)]
+    assert when(history, answered(1, Unknown(code="TIMEOUT"))) == []
+    assert when(history, answered(1, Succeeded(status="200"))) == [succeeded(1)]
 
 
 def test_success_is_recorded_with_the_partners_word() -> None:
@@ -195,12 +228,6 @@ def test_a_retry_after_the_partner_refused_is_no_possible_repeat() -> None:
     refused = [scheduled(), attempted(), abandoned(1, AbandonReason.REFUSED_BY_PARTNER, "422")]
     asked = DeliveryRetryRequested(document=LETTER, ordinal=1, due_at=written(later(10)))
     assert when([*refused, asked], attempt_at(10)) == [attempted(2)]
-
-
-def test_a_retry_still_looks_again_before_sending() -> None:
-    history = [scheduled(), abandoned(0, AbandonReason.OPPOSITION)]
-    asked = DeliveryRetryRequested(document=LETTER, ordinal=1, due_at=written(later(10)))
-    assert when([*history, asked], attempt_at(10, AbandonReason.OPPOSITION)) == [abandoned(0, AbandonReason.OPPOSITION)]
 
 
 def test_a_person_cannot_retry_what_is_over_or_under_way_or_was_never_planned() -> None:

@@ -11,6 +11,7 @@ from relais.delivery.domain.answers import Accepted, Answer, Refused, Retry, Suc
 from relais.delivery.domain.commands import (
     Abandon,
     Attempt,
+    CannotSend,
     DeliveryCommand,
     GiveBack,
     NotStarted,
@@ -35,14 +36,13 @@ answers: st.SearchStrategy[Answer] = st.one_of(
     st.builds(Unknown, code=codes),
 )
 moments = st.floats(0, 900).map(later)
-objections = st.none() | st.sampled_from(AbandonReason)
 attempts = st.integers(1, 6)
 jitters = st.floats(0, 1, exclude_max=True)
 commands: st.SearchStrategy[DeliveryCommand] = st.one_of(
     st.just(Schedule(submission=submission(), ins_status=InsStatus.QUALIFIEE, destination=destination(), now=NOON)),
-    st.builds(Attempt, now=moments, policy=st.just(POLICY), objection=st.none()),
-    st.builds(Attempt, now=moments, policy=st.just(POLICY), objection=objections),
-    st.builds(Withdraw, attempt=attempts, objection=st.sampled_from(AbandonReason)),
+    st.builds(Attempt, now=moments, policy=st.just(POLICY)),
+    st.builds(CannotSend, attempt=attempts, reason=st.sampled_from([AbandonReason.SUBJECT_ERASED, AbandonReason.BODY_UNREADABLE])),
+    st.builds(Withdraw, reason=st.sampled_from([AbandonReason.OPPOSITION, AbandonReason.DOCUMENT_DELETED])),
     st.builds(GiveBack, attempt=attempts, reason=st.sampled_from(NotStarted), now=moments),
     st.builds(RecordAnswer, attempt=attempts, answer=answers, now=moments, jitter=jitters, policy=st.just(POLICY)),
     st.builds(RetryNow, reason=st.just("r"), now=moments),
@@ -87,7 +87,7 @@ def test_after_an_unknown_outcome_every_attempt_says_that_it_may_be_a_repeat(ord
 
 @given(st.lists(commands, max_size=30), commands)
 def test_saying_the_same_answer_twice_changes_nothing(orders: list[DeliveryCommand], command: DeliveryCommand) -> None:
-    if not isinstance(command, (RecordAnswer, Withdraw, GiveBack, Schedule, Abandon)):
+    if not isinstance(command, (RecordAnswer, CannotSend, Withdraw, GiveBack, Schedule, Abandon)):
         return
     _, state = told(orders)
     try:
@@ -101,6 +101,15 @@ def test_saying_the_same_answer_twice_changes_nothing(orders: list[DeliveryComma
 def test_a_delay_is_always_between_half_of_the_first_and_the_maximum(failures: int, jitter: float, asked: float | None) -> None:
     delay = POLICY.delay_seconds(failures, jitter, asked)
     assert POLICY.delay_seconds_first / 2 <= delay <= POLICY.delay_seconds_maximum
+
+
+@given(st.lists(commands, max_size=30))
+def test_nothing_is_attempted_after_a_withdrawal(orders: list[DeliveryCommand]) -> None:
+    withdrawn = False
+    for fact in told(orders)[0]:
+        assert not (withdrawn and isinstance(fact, DeliveryAttempted))
+        if isinstance(fact, DeliveryAbandoned):
+            withdrawn = withdrawn or fact.reason in (AbandonReason.OPPOSITION, AbandonReason.DOCUMENT_DELETED)
 
 
 @given(st.lists(commands, max_size=30))

@@ -1,6 +1,5 @@
 """Attacks the HTTPS connector: the published suite against a partner program over real TLS, then what is particular to HTTPS."""
 
-import hashlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -11,20 +10,19 @@ import pytest
 from joserfc import jwe, jwk
 
 from relais.clock import SystemClock
-from relais.contracts.header import Code, HeaderExtract, Identifier, PersonName
-from relais.contracts.submission import DeclaredIdentity, Recipient, RecipientKind, SealedContent
+from relais.contracts.submission import Recipient, RecipientKind
 from relais.delivery.adapters.https.connector import HttpsConnector, HttpsSettings, answer_of
 from relais.delivery.adapters.https.keys import KeysUnusable, PartnerKeys, read_keys
 from relais.delivery.adapters.https.response import Response
 from relais.delivery.adapters.https.signing import RecipientSealer
-from relais.delivery.domain.answers import Accepted, Answer, Refused, Retry, Succeeded, Unknown
-from relais.delivery.ports import BodyUnreadable, Call, DeliveryId
+from relais.delivery.domain.answers import Answer, Refused, Retry, Succeeded, Unknown
 from relais.sandbox.partner import Behaviour, Partner, Script
 from relais.sandbox.server import OutsideWorld, PartnerSite
 from relais.sandbox.verification import read_keys as read_partner_keys
-from relais.testing.connector_suite import SHORT_CALL_SECONDS, Arrived, Conduct, ConnectorSuite, Parcel, Said, Verdict
+from relais.testing.connector_suite import SHORT_CALL_SECONDS, Arrived, Conduct, ConnectorSuite, Parcel, Said
+from tests.delivery.calls import call_of, said_by
 from tests.delivery.certificates import Authority
-from tests.delivery.given import TENANT, destination, document_id
+from tests.delivery.given import document_id
 
 CONDUCTS = {
     Conduct.TAKES: Behaviour.OK,
@@ -54,31 +52,6 @@ def write_keys(folder: Path) -> Path:
     return file
 
 
-def content_of(document: bytes, address: str = "dr@medecin.mssante.example", patient: str = "MARTIN") -> SealedContent:
-    header = HeaderExtract(
-        id=Identifier(root="1.2.3"),
-        type=Code(code="11490-0"),
-        title=f"Letter about {patient}",
-        patient_families=(PersonName(value=patient),),
-    )
-    return SealedContent(
-        header=header,
-        identity=DeclaredIdentity(birth_family_name=patient, first_birth_given_name="AMANDINE"),
-        recipients=(Recipient(kind=RecipientKind.PROFESSIONAL, address=address, identifier="810000000001"),),
-        document_sha256=hashlib.sha256(document).digest(),
-    )
-
-
-class Parts:
-    def __init__(self, document: bytes) -> None:
-        self._document = document
-        self.size = len(document)
-
-    async def parts(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._document), 200_000):
-            yield self._document[start : start + 200_000]
-
-
 @dataclass
 class HttpsPlace:
     connector: HttpsConnector
@@ -86,14 +59,7 @@ class HttpsPlace:
     partner: Partner
 
     async def deliver(self, parcel: Parcel) -> Said:
-        try:
-            answer = await self.connector.deliver(call_of(parcel))
-        except BodyUnreadable:
-            return Said(None, raised=True)
-        verdicts = {Succeeded: "succeeded", Accepted: "accepted", Retry: "retry", Refused: "refused", Unknown: "unknown"}
-        repeat = answer.repeat if isinstance(answer, Succeeded) else False
-        code = answer.code if isinstance(answer, (Retry, Refused, Unknown)) else ""
-        return Said(Verdict(verdicts[type(answer)]), repeat, code)
+        return await said_by(self.connector, parcel)
 
     def behave(self, *conducts: Conduct) -> None:
         behaviours = [CONDUCTS[conduct] for conduct in conducts]
@@ -114,23 +80,6 @@ class HttpsPlace:
 
     async def partner_goes_away(self) -> None:
         await self.world.stop()
-
-
-def call_of(parcel: Parcel) -> Call:
-    content = content_of(parcel.document, parcel.address, parcel.patient)
-    document = parcel.document[:-1] + b"?" if parcel.corrupted else parcel.document
-    name = document_id(parcel.name)
-    return Call(
-        delivery=DeliveryId(TENANT, name, 1),
-        attempt=parcel.attempt,
-        idempotency_key=f"{name}-1",
-        possible_repeat=parcel.attempt > 1,
-        destination=destination(),
-        received_at="2026-11-23T12:00:00.000Z",
-        timeout_seconds=parcel.timeout_seconds,
-        content=content,
-        body=Parts(document) if parcel.in_parts else document,
-    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Attacks SAFETY 17: what a later decision of routing objects to, and what it must leave alone; and the endpoint's own decider."""
+"""Attacks SAFETY 17: what a later decision of routing withdraws, and what it must leave alone; and the endpoint's own decider."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from relais.contracts.reasons import AbandonReason, HoldReason, SuppressReason
 from relais.contracts.routing import DestinationKind, DocumentHeld, DocumentReleased, RouteSuppressed, SuppressedDestination
 from relais.contracts.submission import InsStatus
 from relais.delivery.domain.endpoint import Drain, EndpointCommand, EndpointMode, Pause, Resume, endpoint
-from relais.delivery.domain.standing import Lifted, Objection, consequences
+from relais.delivery.domain.standing import Withdrawal, withdrawals
 from tests.delivery.given import document_id, plan, submission
 
 LETTER = document_id("letter")
@@ -33,24 +33,24 @@ def held(*reasons: HoldReason) -> DocumentHeld:
     ],
 )
 def test_a_withdrawn_destination_is_not_sent_any_more(reason: SuppressReason, expected: AbandonReason) -> None:
-    assert consequences(suppressed(reason, 3)) == [Objection(document=LETTER, request="r2", ordinal=3, reason=expected)]
+    assert withdrawals(suppressed(reason, 3)) == [Withdrawal(document=LETTER, request="r2", ordinal=3, reason=expected)]
 
 
-def test_a_suppression_that_withdraws_nothing_objects_to_nothing() -> None:
-    assert consequences(suppressed(SuppressReason.OPPOSITION, None)) == []
+def test_a_suppression_without_an_ordinal_withdraws_nothing() -> None:
+    assert withdrawals(suppressed(SuppressReason.OPPOSITION, None)) == []
 
 
-def test_doubt_about_the_identity_stops_all_that_waits_and_a_release_lets_it_go() -> None:
+def test_doubt_about_the_identity_withdraws_all_that_waits() -> None:
     reason = AbandonReason.IDENTITY_NO_LONGER_RELEASED
-    assert consequences(held(HoldReason.POLICY_MISSING, HoldReason.IDENTITY_DISAGREES)) == [
-        Objection(document=LETTER, request="r2", ordinal=None, reason=reason)
+    assert withdrawals(held(HoldReason.POLICY_MISSING, HoldReason.IDENTITY_DISAGREES)) == [
+        Withdrawal(document=LETTER, request="r2", ordinal=None, reason=reason)
     ]
-    assert consequences(DocumentReleased(document=LETTER, request="r2", reason="seen")) == [Lifted(document=LETTER, request="r2")]
 
 
-def test_a_hold_about_one_kind_of_destination_and_a_plan_object_to_nothing() -> None:
-    assert consequences(held(HoldReason.MINOR_OR_AGE_UNKNOWN)) == []
-    assert consequences(plan(submission())) == []
+def test_a_hold_about_one_kind_of_destination_a_release_and_a_plan_withdraw_nothing() -> None:
+    assert withdrawals(DocumentReleased(document=LETTER, request="r2", reason="seen")) == []
+    assert withdrawals(held(HoldReason.MINOR_OR_AGE_UNKNOWN)) == []
+    assert withdrawals(plan(submission())) == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Facts of the delivery log: one stream per (document, ordinal of destination), from scheduled to an outcome."""
 
 from relais.contracts.fact import Fact, fact
-from relais.contracts.reasons import AbandonReason
+from relais.contracts.reasons import AbandonReason, HoldReason
 from relais.contracts.routing import PlannedDestination
 from relais.contracts.submission import InsStatus, Submission
 
@@ -90,6 +90,21 @@ class DeliveryRetryRequested(Fact, frozen=True, kw_only=True):
     ordinal: int
     reason: str = ""
     due_at: str = ""
+
+
+@fact("delivery.parked.v1")
+class DeliveryParked(Fact, frozen=True, kw_only=True):
+    """A fact about this document could not be read, so that nothing it planned or withdrew is known; it waits for a person.
+
+    `log`, `position` and `tag` name the fact that could not be read, `code` says why (`FOLLOWS_PARKED`: an earlier one could not).
+    """
+
+    document: str
+    reason: HoldReason
+    log: str
+    position: int
+    tag: str
+    code: str = ""
 
 
 @fact("delivery.endpoint_paused.v1", announced=False)

@@ -1,15 +1,16 @@
 """What delivery asks of the world: connectors that carry, a queue of what is due, a lease, and the bodies to carry."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from relais.contracts.reasons import AbandonReason
 from relais.contracts.routing import PlannedDestination
 from relais.contracts.submission import Recipient, SealedContent
 from relais.delivery.domain.answers import Answer
 from relais.delivery.domain.endpoint import EndpointMode
+from relais.eventlog.log import LogUnavailable
 
 
 class DeliveryId(NamedTuple):
@@ -29,6 +30,10 @@ class BodyUnreadable(Exception):
     """The body is gone, does not open, or is not the bytes that were taken in: it must not be sent, nor any more of it."""
 
 
+class BodyUnavailable(Exception):
+    """The rest of a large body cannot be read now: what was sent so far is no document, and a later attempt may go through."""
+
+
 class LargeBody(Protocol):
     """A body that is read and opened part by part, so that no memory has to hold it."""
 
@@ -38,7 +43,7 @@ class LargeBody(Protocol):
         ...
 
     def parts(self) -> AsyncIterator[bytes]:
-        """The bytes in order, from the beginning at every call. Raises `BodyUnreadable`."""
+        """The bytes in order, from the beginning at every call. Raises `BodyUnreadable`, `BodyUnavailable`."""
         ...
 
 
@@ -73,8 +78,8 @@ class Connector(Protocol):
     async def deliver(self, call: Call) -> Answer:
         """Carry the document once and say what became of it, within the call's time.
 
-        Only `BodyUnreadable` may be raised, and only when the partner cannot take what was sent for the whole document;
-        everything that can happen to a call has an answer. Nothing is repeated inside one call. Cancelled, it breaks the
+        Only what reading the body raises may be raised, with the partner unable to take what was sent for the whole document;
+        everything else that can happen to a call has an answer. Nothing is repeated inside one call. Cancelled, it breaks the
         connection off.
         """
         ...
@@ -84,38 +89,89 @@ class Connector(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class DueDelivery:
-    """One row of the queue: a delivery whose next attempt is due."""
-
-    delivery: DeliveryId
-    due_at: datetime
-    size: int
+class WorkUnavailable(LogUnavailable):
+    """The queue, which lives beside the log, cannot be asked now; try again later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What one look at the queue found, and the endpoint's mode at the same moment."""
+    """What one look at the queue found, longest due first, and the endpoint's mode at the same moment."""
 
     mode: EndpointMode
-    deliveries: Sequence[DueDelivery]
+    deliveries: Sequence[DeliveryId]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDelivery:
+    """One row of the queue, as an operator sees it. `state` is `waiting`, `accepted` or `abandoned`."""
+
+    id: DeliveryId
+    endpoint: str
+    connector: str
+    kind: str
+    state: str
+    attempts: int
+    code: str
+    reason: str
+    scheduled_at: datetime
+    due_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for one endpoint, and since when the oldest does."""
+
+    endpoint: str
+    mode: EndpointMode
+    waiting: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """Which rows a person asks for; an empty word asks for all."""
+
+    tenant: str
+    state: str = ""
+    endpoint: str = ""
+    kind: str = ""
 
 
 class WorkQueue(Protocol):
-    """The open deliveries by endpoint. It is written only by the log's own append (`delivery.apply_work`), never here."""
+    """Deliveries without a success yet. Written only by the log's own append (`delivery.apply_work`), never here.
+
+    Every method is one round trip and raises `WorkUnavailable` when nobody answers.
+    """
 
     async def due(self, endpoint: str, now: datetime, limit: int, skip: Collection[DeliveryId]) -> Due:
-        """At most `limit` deliveries that are due, longest first, without those to skip; those the endpoint's mode forbids are left out."""
+        """At most `limit` deliveries that are due. Left out are the documents to skip, parked ones, and what the mode forbids."""
         ...
 
-    async def objections(self, deliveries: Sequence[DeliveryId]) -> Mapping[DeliveryId, AbandonReason]:
-        """Which of these must not be sent any more, by what routing decided since; one round trip."""
+    async def closed_among(self, deliveries: Sequence[DeliveryId]) -> AbstractSet[DeliveryId]:
+        """Which of these must not be sent now: withdrawn, given up or delivered since, or parked. The last look (SAFETY 17)."""
+        ...
+
+    async def of_documents(self, documents: Sequence[tuple[str, str]]) -> Sequence[DeliveryId]:
+        """The deliveries of these (tenant, document) that have no success yet."""
+        ...
+
+    async def parked(self, partitions: Collection[int]) -> Collection[tuple[str, str]]:
+        """The (tenant, document) of these partitions that are parked."""
+        ...
+
+    async def page(self, wanted: QueueFilter, after: OpenDelivery | None, limit: int) -> Sequence[OpenDelivery]:
+        """A page of rows, newest first, behind the last row of the page before."""
+        ...
+
+    async def backlogs(self, endpoints: Sequence[str]) -> Sequence[Backlog]:
+        """What waits for these endpoints, in their order."""
         ...
 
 
 class EndpointLease(Protocol):
-    """The right to call one endpoint. While it holds, no other replica calls it."""
+    """The right to call one endpoint. While it holds, no other replica calls it. `relais.transport.leases.Lease` is one."""
 
-    def lasts(self, seconds: float) -> bool:
-        """Whether it certainly outlasts the next `seconds`, even if it cannot be renewed."""
+    def outlasts(self, seconds: float) -> bool:
+        """Whether it is still ours after so long, even if it cannot be renewed any more."""
         ...

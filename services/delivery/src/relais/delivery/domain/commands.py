@@ -18,6 +18,7 @@ class NotStarted(Enum):
     ENDPOINT_PAUSED = "ENDPOINT_PAUSED"
     ENDPOINT_DOWN = "ENDPOINT_DOWN"
     VAULT_UNAVAILABLE = "VAULT_UNAVAILABLE"
+    DOCUMENT_PARKED = "DOCUMENT_PARKED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,19 +33,25 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """The partner could be called now. `objection` is what looking again just before sending found (SAFETY 17), None for nothing."""
+    """The partner could be called now."""
 
     now: datetime
     policy: RetryPolicy
-    objection: AbandonReason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CannotSend:
+    """Looking again just before sending (SAFETY 17) found that this recorded attempt must not be begun, or cannot be."""
+
+    attempt: int
+    reason: AbandonReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdraw:
-    """Looking again after the attempt was recorded and before the call was begun found an objection."""
+    """Routing decided since, or somebody deleted the document: what is not sent yet must not be sent."""
 
-    attempt: int
-    objection: AbandonReason
+    reason: AbandonReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,4 +91,4 @@ class Abandon:
     reason: str
 
 
-DeliveryCommand = Schedule | Attempt | Withdraw | GiveBack | RecordAnswer | RetryNow | Abandon
+DeliveryCommand = Schedule | Attempt | CannotSend | Withdraw | GiveBack | RecordAnswer | RetryNow | Abandon

@@ -24,7 +24,17 @@ from relais.contracts.delivery import (
 from relais.contracts.reasons import AbandonReason
 from relais.decider import Decider
 from relais.delivery.domain.answers import Accepted, Refused, Retry, Succeeded, Unknown
-from relais.delivery.domain.commands import Abandon, Attempt, DeliveryCommand, GiveBack, RecordAnswer, RetryNow, Schedule, Withdraw
+from relais.delivery.domain.commands import (
+    Abandon,
+    Attempt,
+    CannotSend,
+    DeliveryCommand,
+    GiveBack,
+    RecordAnswer,
+    RetryNow,
+    Schedule,
+    Withdraw,
+)
 from relais.delivery.domain.retrying import read, written
 from relais.delivery.domain.state import DeliveryState, Phase, evolve
 
@@ -37,6 +47,7 @@ class DeliveryRefusal(Exception):
     DeliveryRefusal
      +-- DeliveryUnknown    there is no such delivery
      +-- DeliveryFinished   it has succeeded, or the partner holds it: there is nothing to retry or to abandon
+     +-- DeliveryWithdrawn  routing no longer wants it sent: only a new plan can
      +-- AttemptUnderWay    the partner is being called at this moment: ask again when it has answered
     """
 
@@ -47,6 +58,10 @@ class DeliveryUnknown(DeliveryRefusal):
 
 class DeliveryFinished(DeliveryRefusal):
     """The delivery has its outcome."""
+
+
+class DeliveryWithdrawn(DeliveryRefusal):
+    """Opposition, doubt about the identity, tighter flags, a deletion or a replacement came in between."""
 
 
 class AttemptUnderWay(DeliveryRefusal):
@@ -65,8 +80,10 @@ def decide(command: DeliveryCommand, state: DeliveryState) -> Sequence[Fact]:
             return _schedule(command, state)
         case Attempt():
             return _attempt(command, state)
+        case CannotSend():
+            return [_abandoned(state, command.reason)] if _is_current(state, command.attempt) else []
         case Withdraw():
-            return [_abandoned(state, command.objection)] if _is_current(state, command.attempt) else []
+            return [_abandoned(state, command.reason)] if _can_be_withdrawn(state) else []
         case GiveBack():
             due = command.now + timedelta(seconds=command.delay_seconds)
             return [_deferred(state, command.reason.value, due)] if _is_current(state, command.attempt) else []
@@ -102,8 +119,6 @@ def _attempt(command: Attempt, state: DeliveryState) -> Sequence[Fact]:
         # Whoever recorded that attempt is gone without an answer: the partner may or may not have the document.
         facts.append(_deferred(state, NO_ANSWER_RECORDED, command.now, unknown=True))
         state = evolve(state, facts[0])
-    if command.objection is not None:
-        return [*facts, _abandoned(state, command.objection)]
     if command.policy.exhausted(state.attempts - state.uncounted, read(state.since), command.now):
         return [*facts, _abandoned(state, AbandonReason.ATTEMPTS_EXHAUSTED)]
     attempted = DeliveryAttempted(
@@ -149,6 +164,8 @@ def _next_attempt(
 
 def _retry(command: RetryNow, state: DeliveryState) -> Sequence[Fact]:
     _refuse_what_is_over(state)
+    if state.withdrawn:
+        raise DeliveryWithdrawn
     if state.phase is Phase.ATTEMPTED:
         raise AttemptUnderWay
     at = written(command.now)
@@ -167,6 +184,11 @@ def _refuse_what_is_over(state: DeliveryState) -> None:
         raise DeliveryUnknown
     if state.phase in (Phase.SUCCEEDED, Phase.ACCEPTED):
         raise DeliveryFinished
+
+
+def _can_be_withdrawn(state: DeliveryState) -> bool:
+    # One that was abandoned for another reason is withdrawn too, or a person could still retry it.
+    return state.phase in (Phase.WAITING, Phase.ATTEMPTED, Phase.ABANDONED) and not state.withdrawn
 
 
 def _is_current(state: DeliveryState, attempt: int) -> bool:

@@ -1,8 +1,8 @@
 """What routing's later decisions do to deliveries of the same document that are not sent yet (SAFETY 17).
 
 A document can be submitted again with other flags, another opposition or another identity status. Routing then withdraws, by
-ordinal, what an earlier request was promised, or holds the document; the objection is noted on the waiting deliveries, and
-looked at just before each sending. A later release lifts what the hold noted.
+ordinal, what an earlier request was promised, or holds the document. What is not sent yet is abandoned with that reason; after a
+release routing plans anew what it still wants.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from relais.contracts import Fact
 from relais.contracts.reasons import AbandonReason, HoldReason, SuppressReason
-from relais.contracts.routing import DocumentHeld, DocumentReleased, RouteSuppressed
+from relais.contracts.routing import DocumentHeld, RouteSuppressed
 
 _WITHDRAWALS = {
     SuppressReason.OPPOSITION: AbandonReason.OPPOSITION,
@@ -35,7 +35,7 @@ _IDENTITY_HOLDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Objection:
+class Withdrawal:
     """What *other and earlier* requests planned for this document must not be sent any more: one ordinal, or (None) all of it."""
 
     document: str
@@ -44,20 +44,12 @@ class Objection:
     reason: AbandonReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifted:
-    """A person released this request's hold: what it objected to may go again."""
-
-    document: str
-    request: str
-
-
-def consequences(fact: Fact) -> Sequence[Objection | Lifted]:
+def withdrawals(fact: Fact) -> Sequence[Withdrawal]:
     """What one fact of the routing log says to earlier deliveries of its document."""
     match fact:
         case RouteSuppressed():
             return [
-                Objection(
+                Withdrawal(
                     document=fact.document,
                     request=fact.request,
                     ordinal=entry.ordinal,
@@ -69,8 +61,6 @@ def consequences(fact: Fact) -> Sequence[Objection | Lifted]:
         case DocumentHeld() if _IDENTITY_HOLDS.intersection(fact.reasons):
             submission = fact.submission
             reason = AbandonReason.IDENTITY_NO_LONGER_RELEASED
-            return [Objection(document=submission.document, request=submission.request, ordinal=None, reason=reason)]
-        case DocumentReleased():
-            return [Lifted(document=fact.document, request=fact.request)]
+            return [Withdrawal(document=submission.document, request=submission.request, ordinal=None, reason=reason)]
         case _:
             return []

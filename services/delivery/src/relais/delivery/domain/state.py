@@ -17,7 +17,16 @@ from relais.contracts.reasons import AbandonReason
 from relais.delivery.domain.commands import NotStarted
 
 _NOT_STARTED_CODES = frozenset(reason.value for reason in NotStarted)
-_ENDED_WITHOUT_ANSWER = (AbandonReason.ABANDONED_BY_OPERATOR, AbandonReason.ATTEMPTS_EXHAUSTED)
+_WITHDRAWALS = frozenset(
+    {
+        AbandonReason.OPPOSITION,
+        AbandonReason.IDENTITY_NO_LONGER_RELEASED,
+        AbandonReason.FLAGS_TIGHTENED,
+        AbandonReason.DOCUMENT_DELETED,
+        AbandonReason.DOCUMENT_REPLACED,
+    }
+)
+_ENDED_WITHOUT_ANSWER = _WITHDRAWALS | {AbandonReason.ABANDONED_BY_OPERATOR, AbandonReason.ATTEMPTS_EXHAUSTED}
 
 
 class Phase(Enum):
@@ -44,6 +53,7 @@ class DeliveryState:
     since: str = ""
     due_at: str = ""
     possible_repeat: bool = False
+    withdrawn: bool = False
 
 
 def evolve(state: DeliveryState, fact: Fact) -> DeliveryState:
@@ -75,7 +85,12 @@ def evolve(state: DeliveryState, fact: Fact) -> DeliveryState:
         case DeliveryAbandoned():
             # Unless the partner refused it, the attempt under way may have arrived: an attempt after this one must not hide that.
             under_way = state.phase is Phase.ATTEMPTED and fact.reason in _ENDED_WITHOUT_ANSWER
-            return replace(state, phase=Phase.ABANDONED, possible_repeat=state.possible_repeat or under_way)
+            return replace(
+                state,
+                phase=Phase.ABANDONED,
+                possible_repeat=state.possible_repeat or under_way,
+                withdrawn=state.withdrawn or fact.reason in _WITHDRAWALS,
+            )
         case DeliveryRetryRequested():
             at = fact.due_at or state.due_at
             return replace(state, phase=Phase.WAITING, uncounted=state.attempts, since=at, due_at=at)
