@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from typing import Self
 from uuid import uuid4
 
-import asyncpg
-
 from relais.chassis.access.directory import Directory
 from relais.chassis.access.follower import RegistryFollower
 from relais.chassis.access.operators import read_operators
@@ -35,7 +33,7 @@ from relais.chassis.run import Run
 from relais.chassis.sealed_fields import SubmissionOpener
 from relais.eventlog.log import EventLog, EventLogError
 from relais.eventlog.migrations import Migration, migrate_log
-from relais.eventlog.postgres import PostgresEventLog, open_pool
+from relais.eventlog.postgres import Pool, PostgresEventLog, open_pool
 from relais.transport.consumer import Consumer
 from relais.transport.handling import BatchHandler, Parking
 from relais.transport.leases import LeaseKeeper
@@ -53,8 +51,6 @@ from relais.vault.vault import VaultUnavailable
 CONNECTIONS_MAXIMUM = 10
 KEY_CONNECTIONS_MAXIMUM = 3
 SERVICE_ROLES = ("relais_ingestion", "relais_identity", "relais_routing", "relais_delivery")
-
-Pool = asyncpg.Pool[asyncpg.Record]
 
 
 @dataclass(slots=True)

@@ -3,8 +3,6 @@
 from importlib import resources
 from typing import NoReturn
 
-from relais.api.ingestion.v1 import ingestion_pb2, ingestion_pb2_grpc
-from relais.chassis.api.server import Offer
 from relais.chassis.config import MigrationConfig
 from relais.chassis.foundation import Foundation, migrate_foundation
 from relais.chassis.run import Run
@@ -43,8 +41,7 @@ async def build(run: Run) -> None:
     service = IngestionService(
         reception, uploads, journeys, watching, foundation.recorder, run.tracing, foundation.pages, foundation.directory
     )
-    descriptor = ingestion_pb2.DESCRIPTOR.services_by_name["IngestionService"]
-    await foundation.serve([Offer(descriptor, service, ingestion_pb2_grpc.add_IngestionServiceServicer_to_server)], translate)
+    await foundation.serve([service.offer()], translate)
     run.on_drain("intake", intake.drain)
 
 

@@ -15,6 +15,7 @@ from relais.chassis.api.access import not_found, require_site, tenant_of
 from relais.chassis.api.errors import ApiError, FieldsInvalid, FieldViolation
 from relais.chassis.api.names import parse_name
 from relais.chassis.api.pages import PageTokens, page_size
+from relais.chassis.api.server import Offer
 from relais.chassis.tracing import Tracing, current_traceparent
 from relais.ingestion.api.bulk import BulkStream
 from relais.ingestion.api.listing import Cursor, narrowing
@@ -61,6 +62,11 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
         self._tracing = tracing
         self._page_tokens = page_tokens
         self._directory = directory
+
+    def offer(self) -> Offer:
+        """What to hand to `ApiServer`."""
+        descriptor = ingestion_pb2.DESCRIPTOR.services_by_name["IngestionService"]
+        return Offer(descriptor, self, ingestion_pb2_grpc.add_IngestionServiceServicer_to_server)
 
     async def SubmitDocument(self, request: ingestion_pb2.SubmitDocumentRequest, context: object) -> document_pb2.Receipt:
         """One document in one message."""
