@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID, uuid5
 
 from relais.contracts.subjects import PARTITIONS
+from relais.eventlog.log import APPENDS_MAXIMUM
 from relais.eventlog.memory import MemoryEventLog
 from relais.eventlog.record import Append, NewEvent
 from relais.testing.clock import ManualClock
@@ -63,7 +64,8 @@ class World:
 
     async def append(self, log: str, events: Sequence[NewEvent]) -> None:
         """Append events, each by itself."""
-        await self.log(log).append([Append((one,)) for one in events])
+        for at in range(0, len(events), APPENDS_MAXIMUM):
+            await self.log(log).append([Append((one,)) for one in events[at : at + APPENDS_MAXIMUM]])
 
     def published(self, log: str) -> list[int]:
         """The positions that the stream holds, in its order."""

@@ -41,8 +41,13 @@ def numbers(first: int, last: int) -> range:
     return range(first, last + 1)
 
 
+def mark(position: int, frontier: int, hole: int = 0) -> Mark:
+    """A mark on the event of the same number as its position."""
+    return Mark(position, frontier, str(event(position).event_id) if position else "", hole)
+
+
 def marks(position: int, frontier: int) -> dict[int, Mark]:
-    return dict.fromkeys(range(PARTITIONS), Mark(position, frontier))
+    return dict.fromkeys(range(PARTITIONS), mark(position, frontier))
 
 
 async def test_announced_facts_are_published_in_log_order_each_with_what_it_follows_on() -> None:
@@ -142,9 +147,9 @@ async def test_a_wiped_stream_is_rebuilt_from_the_lowest_mark_and_each_partition
     async with running(Replica(world, "a").run()):
         await world.clock.advance(1.0)
         # Two consumers: one has handled all up to 30, the other up to 20 but, in partition 1, up to 33 already.
-        await world.progress.note("routing", LOG, {p: Mark({0: 28, 1: 29, 2: 30, 3: 27}.get(p, 0), 30) for p in range(PARTITIONS)})
-        slow = {p: Mark({0: 20, 1: 17, 2: 18, 3: 19}.get(p, 0), 20) for p in range(PARTITIONS)}
-        await world.progress.note("journeys", LOG, slow | {1: Mark(33, 33)})
+        await world.progress.note("routing", LOG, {p: mark({0: 28, 1: 29, 2: 30, 3: 27}.get(p, 0), 30) for p in range(PARTITIONS)})
+        slow = {p: mark({0: 20, 1: 17, 2: 18, 3: 19}.get(p, 0), 20) for p in range(PARTITIONS)}
+        await world.progress.note("journeys", LOG, slow | {1: mark(33, 33)})
         world.bus.wipe(LOG)
         await world.clock.advance(2 * PATROL_SECONDS)
         expected = [n for n in numbers(21, 40) if not (n % 4 == 1 and n <= 29)]
@@ -232,7 +237,7 @@ async def test_a_reported_hole_is_published_again_but_not_for_ever() -> None:
     async with running(Replica(world, "a").run()):
         await world.clock.advance(1.0)
         world.bus.drop(LOG, 4)
-        hole = Mark(3, 3, hole=5)
+        hole = mark(3, 3, hole=5)
         await world.progress.note("routing", LOG, marks(0, 10) | {0: hole})
         await world.clock.advance(2 * PATROL_SECONDS)
         assert world.published(LOG) == list(numbers(4, 10))
@@ -294,6 +299,13 @@ async def test_a_log_that_holds_another_event_where_the_stream_ends_is_a_fork() 
 async def test_a_log_that_is_shorter_than_what_consumers_have_handled_is_a_fork() -> None:
     world = World()
     await world.append(LOG, [event(n) for n in numbers(1, 3)])
+    await world.progress.note("routing", LOG, marks(7, 7))
+    await stops_with_a_fork(world)
+
+
+async def test_a_log_that_holds_another_event_where_a_consumer_stands_is_a_fork() -> None:
+    world = World()
+    await world.append(LOG, [event(n) for n in numbers(101, 109)])
     await world.progress.note("routing", LOG, marks(7, 7))
     await stops_with_a_fork(world)
 

@@ -99,9 +99,13 @@ REFERENCES: dict[str, Reference] = {
     "relay_leading": Reference("info", "This replica announces the log's facts."),
     "relay_yielded": Reference("info", "Another replica announces the log's facts now."),
     "relay_fenced": Reference("warning", "A relay that had lost its lease was stopped by the fence."),
+    "relay_waiting": Reference("warning", "The relay cannot go on at this moment; it tries again."),
+    "publish_unknown": Reference("warning", "No answer came to an announcement; the stream is read before anything is repeated."),
+    "stream_missing": Reference("warning", "The stream is gone; it is made again from the log."),
     "stream_rebuilt": Reference("warning", "The stream was missing or too short; it is rebuilt from the lowest checkpoint."),
     # Consumers and leases.
     "partitions_held": Reference("info", "This replica reads these partitions."),
+    "consumer_waiting": Reference("warning", "A consumer cannot go on at this moment; it tries again from its checkpoints."),
     "lease_lost": Reference("warning", "A lease went to another replica; its work stops here."),
     "consumer_conflict": Reference("debug", "Another writer was first on a stream; the batch is decided again."),
     "hole_found": Reference("warning", "A partition's facts do not join up; republication was asked for."),

@@ -120,8 +120,7 @@ class Cursors:
         """What may be told to relays now: only what is committed. A partition that moved without a commit keeps the mark it had."""
         marks: dict[int, Mark] = {}
         for partition, cursor in self._cursors.items():
-            if cursor.hole:
-                marks[partition] = Mark(cursor.committed, cursor.committed, cursor.hole)
-            elif cursor.committed == cursor.position:
-                marks[partition] = Mark(cursor.committed, max(self.frontier, cursor.committed))
+            if cursor.committed == cursor.position:
+                frontier = cursor.position if cursor.hole else max(self.frontier, cursor.position)
+                marks[partition] = Mark(cursor.position, frontier, cursor.event_id, cursor.hole)
         return marks

@@ -21,11 +21,13 @@ class Mark:
     """One consumer in one partition: the last event of it that was handled, and up to where in the log nothing of it is left to handle.
 
     `frontier` is never below `position`; a quiet partition's stays near the log's head though its last event is old.
+    `event_id` is that of the event at `position` (empty at 0), so that a relay notices when its log is no longer the one that was read.
     `hole` is not 0 while the consumer waits for events between `position` and there that the stream does not hold.
     """
 
     position: int
     frontier: int
+    event_id: str = ""
     hole: int = 0
 
 

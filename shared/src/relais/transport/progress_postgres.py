@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -16,14 +17,15 @@ STATEMENT_TIMEOUT_SECONDS: Final = 2.0
 _MIGRATION_LOCK: Final = 7_243_002
 
 _NOTE = """
-INSERT INTO transport.progress AS p (consumer, log, partition, position, frontier, hole, updated_at)
-SELECT $1, $2, m.partition, m.position, m.frontier, m.hole, clock_timestamp()
-FROM unnest($3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS m (partition, position, frontier, hole) ORDER BY m.partition
-ON CONFLICT (log, consumer, partition) DO UPDATE
-SET position = excluded.position, frontier = excluded.frontier, hole = excluded.hole, updated_at = excluded.updated_at
+INSERT INTO transport.progress AS p (consumer, log, partition, position, frontier, event_id, hole, updated_at)
+SELECT $1, $2, m.partition, m.position, m.frontier, m.event_id, m.hole, clock_timestamp()
+FROM unnest($3::smallint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[]) AS m (partition, position, frontier, event_id, hole)
+ORDER BY m.partition
+ON CONFLICT (log, consumer, partition) DO UPDATE SET position = excluded.position, frontier = excluded.frontier,
+    event_id = excluded.event_id, hole = excluded.hole, updated_at = excluded.updated_at
 """
 
-_READ = "SELECT consumer, partition, position, frontier, hole FROM transport.progress WHERE log = $1"
+_READ = "SELECT consumer, partition, position, frontier, coalesce(event_id::text, ''), hole FROM transport.progress WHERE log = $1"
 
 
 class PostgresProgress:
@@ -34,7 +36,13 @@ class PostgresProgress:
 
     async def note(self, consumer: str, log: str, marks: Mapping[int, Mark]) -> None:
         given = list(marks.values())
-        columns = [list(marks), [m.position for m in given], [m.frontier for m in given], [m.hole for m in given]]
+        columns = [
+            list(marks),
+            [mark.position for mark in given],
+            [mark.frontier for mark in given],
+            [UUID(mark.event_id) if mark.event_id else None for mark in given],
+            [mark.hole for mark in given],
+        ]
         try:
             async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
                 await self._pool.execute(_NOTE, consumer, log, *columns)
@@ -47,7 +55,7 @@ class PostgresProgress:
                 rows = await self._pool.fetch(_READ, log)
         except PASSING_ERRORS as error:
             raise ProgressUnavailable(type(error).__name__) from error
-        return [ProgressRow(consumer, partition, Mark(position, frontier, hole)) for consumer, partition, position, frontier, hole in rows]
+        return [ProgressRow(consumer, partition, Mark(*mark)) for consumer, partition, *mark in rows]
 
 
 async def migrate_transport(dsn: str, service_roles: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ Postgres here.
 import asyncio
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -175,11 +176,11 @@ class Relay:
         )
 
     async def _refuse_fork(self, state: StreamState, rows: list[ProgressRow]) -> None:
-        """The log must hold everything that was ever announced from it."""
-        seen = max([state.last_position, *(row.mark.position for row in rows)])
-        if seen > await self._log.head():
-            raise LogForkDetected(self._log.name, seen)
+        """The log must hold what the stream ends with and what consumers have handled, as they know it."""
+        seen = {row.mark.event_id: row.mark.position for row in rows if row.mark.position}
         if state.last_position:
-            (event,) = await self._log.read(state.last_position - 1, 1)
-            if str(event.event_id) != state.last_event_id:
-                raise LogForkDetected(self._log.name, state.last_position)
+            seen[state.last_event_id] = state.last_position
+        stored = {str(event_id): event.position for event_id, event in (await self._log.find([UUID(one) for one in seen])).items()}
+        for event_id, position in seen.items():
+            if stored.get(event_id) != position:
+                raise LogForkDetected(self._log.name, position)

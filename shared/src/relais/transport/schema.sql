@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS transport.progress (
     partition  smallint    NOT NULL CHECK (partition BETWEEN 0 AND 31),
     position   bigint      NOT NULL,
     frontier   bigint      NOT NULL,
-    hole       bigint      NOT NULL DEFAULT 0,
+    event_id   uuid,
+    hole       bigint      NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (log, consumer, partition)
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
