@@ -7,12 +7,12 @@ loads everything anew, so nothing here remembers a batch.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
 from relais.contracts import Fact, UnknownTag, decode, encode
-from relais.contracts.identity import IdentityHeld, IdentityParked, IdentityVerified, LocalIdLinked
+from relais.contracts.identity import IdentityVerified, LocalIdLinked
 from relais.contracts.ingestion import DistributionRequested, DocumentReceived
 from relais.contracts.reasons import HoldReason
 from relais.contracts.submission import SealedContent, Submission
@@ -22,14 +22,15 @@ from relais.identity.domain import links
 from relais.identity.domain.document import DOCUMENT, Command, DocumentState, HoldUnreadable, Park, Verify
 from relais.identity.domain.examination import NOT_ASKED, InsiAnswer, Rules, examine
 from relais.identity.domain.links import FREE, Link, Standing
+from relais.identity.held import held_rows
 from relais.identity.ports import Insi
 from relais.transport.bus import Announcement, Delivered
+from relais.transport.handling import effect_id
 from relais.vault.seal import document_key, open_content
 from relais.vault.vault import KeyRing, SealBroken, SubjectKey
 
 CONSUMER = "identity"
 ACTOR = "service:identity"
-EVENT_NAMESPACE = UUID("0d4b2f0e-7a43-5d0c-8a54-3f4f6c1f2b90")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +144,14 @@ class _Batch:
             stream=key[1],
             tag=fact.TAG,
             payload=encode(fact),
-            event_id=uuid5(EVENT_NAMESPACE, f"{CONSUMER}/{announcement.log}/{announcement.position}/{number}"),
+            event_id=effect_id(CONSUMER, announcement.log, announcement.position, number),
             partition=announcement.partition,
             actor=ACTOR,
             traceparent=announcement.traceparent,
             expected_version=version,
         )
         self._events.setdefault(key, []).append(event)
-        if isinstance(fact, IdentityHeld):
-            self._work.setdefault(key, []).append(held_row(announcement, fact))
-        elif isinstance(fact, IdentityParked):
-            self._work.setdefault(key, []).append(parked_row(announcement, fact))
+        self._work.setdefault(key, []).extend(held_rows(key[0], announcement.recorded_at, fact))
 
 
 def fold_link(facts: Sequence[Fact]) -> Link:
@@ -162,39 +160,6 @@ def fold_link(facts: Sequence[Fact]) -> Link:
     for fact in facts:
         link = links.evolve(link, fact)
     return link
-
-
-def held_row(announcement: Announcement, fact: IdentityHeld) -> dict[str, object]:
-    """The row that lists this request among what waits for a person."""
-    submission = fact.submission
-    return {
-        "op": "held",
-        "tenant": announcement.tenant,
-        "document": submission.document,
-        "request": submission.request,
-        "site": submission.site,
-        "type_code": submission.type_code,
-        "reasons": [reason.value for reason in fact.reasons],
-        "evidence": list(fact.evidence),
-        "rules": list(fact.rules),
-        "held_at": announcement.recorded_at,
-    }
-
-
-def parked_row(announcement: Announcement, fact: IdentityParked) -> dict[str, object]:
-    """The row that lists a document whose fact could not be read; which request it was is unknown."""
-    return {
-        "op": "held",
-        "tenant": announcement.tenant,
-        "document": fact.document,
-        "request": "",
-        "site": "",
-        "type_code": "",
-        "reasons": [fact.reason.value],
-        "evidence": [f"{fact.log}/{fact.position}/{fact.tag}"],
-        "rules": [],
-        "held_at": announcement.recorded_at,
-    }
 
 
 def _read(announcement: Announcement) -> Opened | None:

@@ -12,6 +12,7 @@ class IdentityRefusal(Exception):
      +-- NotHeld         there is nothing held under that name
      +-- StatusRaised    a release may keep the status or lower it, never raise it
      +-- CannotRelease   what was held cannot be released as it is; `reasons` say why
+     +-- Changed         the etag is not that of what is there now
      +-- Invalid         a field does not have its form
      +-- Unknown         a name that must exist does not
      +-- Revoked         a credential that was revoked never acts again
@@ -49,6 +50,12 @@ class CannotRelease(IdentityRefusal):
     def __init__(self, field: str, reasons: Sequence[HoldReason]) -> None:
         super().__init__(field)
         self.reasons = tuple(reasons)
+
+
+class Changed(IdentityRefusal):
+    """Somebody else decided in between: read it again and decide again."""
+
+    code = "ETAG_MISMATCH"
 
 
 class Invalid(IdentityRefusal):

@@ -24,6 +24,26 @@ DISPLAY_CHARACTERS_MAXIMUM: Final = 200
 SITES_OF_A_SENDER_MAXIMUM: Final = 1000
 PERMISSIONS_MAXIMUM: Final = 64
 
+FRENCH_ZONES: Final = frozenset(
+    {
+        "Europe/Paris",
+        "America/Guadeloupe",
+        "America/Martinique",
+        "America/Cayenne",
+        "America/Marigot",
+        "America/St_Barthelemy",
+        "America/Miquelon",
+        "Indian/Reunion",
+        "Indian/Mayotte",
+        "Indian/Kerguelen",
+        "Pacific/Noumea",
+        "Pacific/Tahiti",
+        "Pacific/Marquesas",
+        "Pacific/Gambier",
+        "Pacific/Wallis",
+    }
+)
+
 # No tenant may have the names that stand for nobody's or everybody's facts.
 RESERVED_TENANTS: Final = frozenset({"platform"})
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
