@@ -47,7 +47,7 @@ class Servicer(ingestion_pb2_grpc.IngestionServiceServicer):
     def __init__(self) -> None:
         self.seen: list[Principal] = []
         self.waiting = asyncio.Event()
-        self.cancelled = 0
+        self.left = asyncio.Event()
 
     async def GetDocument(self, request: Any, context: Any) -> document_pb2.Document:
         self.seen.append(caller())
@@ -84,9 +84,8 @@ class Servicer(ingestion_pb2_grpc.IngestionServiceServicer):
         self.waiting.set()
         try:
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
+        finally:
+            self.left.set()
 
     async def DeleteDocument(self, request: Any, context: Any) -> document_pb2.Receipt:
         raise ApiError(ErrorReason.ERROR_REASON_NOT_IMPLEMENTED)

@@ -116,7 +116,9 @@ def read_config(service: str, environment: Mapping[str, str]) -> Config:
         EnvironmentRefused: at least one variable is missing or invalid; it lists them all.
     """
     read = Environment(environment)
-    deployment = Deployment(read.choice("RELAIS_DEPLOYMENT", tuple(Deployment), "Say whether this carries real patients."))
+    deployment = Deployment(
+        read.choice("RELAIS_DEPLOYMENT", (Deployment.TEST, Deployment.PRODUCTION), "Say whether this carries real patients.")
+    )
     config = Config(
         service=service,
         replica=read.text("RELAIS_SERVICE_REPLICA", "Name this replica, for instance by the pod's name.", REPLICA_CHARACTERS_MAXIMUM),

@@ -109,13 +109,17 @@ class Foundation:
         """A batch of this log was committed: its relay should look now."""
         self.relays[name].ring()
 
-    def consume(self, name: str, source: str, into: str, handler: BatchHandler, parking: Parking | None = None) -> None:
-        """Read one log as consumer `name`, and commit what the handler makes of it to the log `into`."""
+    def consume(
+        self, name: str, source: str, into: str, handler: BatchHandler, parking: Parking | None = None, *, log: EventLog | None = None
+    ) -> None:
+        """Read one log as consumer `name`, and commit what the handler makes of it to the log `into`; `log` is that log seen through a
+        wrapper, for a service that must hear how its appends end.
+        """
         consumer = Consumer(
             name,
             source,
             self.bus,
-            self.logs[into],
+            log or self.logs[into],
             self.keepers[into],
             self.progress,
             handler,

@@ -71,8 +71,9 @@ class Tracing:
         """One span for a batch of facts, whatever the number of journeys in it; nothing when none of them is traced."""
         if not self._exporting:
             return _UNTRACED
-        traced = [traceparent for traceparent in dict.fromkeys(traceparents) if traceparent]
-        return self._hop(name, traced) if traced else _UNTRACED
+        given = (traceparent for traceparent in dict.fromkeys(traceparents) if traceparent)
+        contexts = [context for context in map(parse_traceparent, given) if context is not None]
+        return self._hop(name, contexts) if contexts else _UNTRACED
 
     def close(self) -> None:
         """Hand over what was not exported yet."""
@@ -94,13 +95,12 @@ class Tracing:
             _current.set(before)
 
     @contextmanager
-    def _hop(self, name: str, traced: list[str]) -> Iterator[None]:
-        contexts = [context for context in map(parse_traceparent, traced[:LINKS_MAXIMUM]) if context is not None]
+    def _hop(self, name: str, contexts: list[SpanContext]) -> Iterator[None]:
         one = len({context.trace_id for context in contexts}) == 1
         parent = set_span_in_context(NonRecordingSpan(contexts[0]), Context()) if one else Context()
-        links = [] if one else [Link(context) for context in contexts]
+        links = [] if one else [Link(context) for context in contexts[:LINKS_MAXIMUM]]
         span = self._tracer.start_span(
-            name, context=parent, kind=SpanKind.CONSUMER, links=links, attributes={"relais.traced_facts": len(traced)}
+            name, context=parent, kind=SpanKind.CONSUMER, links=links, attributes={"relais.traced_facts": len(contexts)}
         )
         with _ending(span):
             yield

@@ -10,7 +10,7 @@ from typing import Final, TypeGuard
 import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import Key, KeySet
+from joserfc.jwk import JWKRegistry, Key
 
 from relais.api.access.v1.error_reason_pb2 import ErrorReason
 from relais.chassis.api.errors import ApiError
@@ -48,7 +48,8 @@ class TokenVerifier:
         try:
             content = json.loads(file.read_bytes())
             keys = {}
-            for entry, key in zip(content["keys"], KeySet.import_key_set(content).keys, strict=True):
+            for entry in content["keys"]:
+                key = JWKRegistry.import_key(entry)
                 if not entry.get("kid") or not entry.get("iss") or entry.get("alg") not in ALGORITHMS or entry["kty"] == "oct":
                     raise TokenKeysRefused(f"every token key needs kid, iss and alg, one of {', '.join(ALGORITHMS)}")
                 if key.is_private:
