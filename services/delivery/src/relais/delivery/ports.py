@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from relais.contracts.routing import PlannedDestination
 from relais.contracts.submission import Recipient, SealedContent
@@ -24,6 +24,12 @@ class DeliveryId(NamedTuple):
     def stream(self) -> str:
         """The delivery's stream in the log."""
         return f"{self.document}/{self.ordinal}"
+
+    @classmethod
+    def of_stream(cls, tenant: str, stream: str) -> Self:
+        """The delivery whose stream this is."""
+        document, _, ordinal = stream.partition("/")
+        return cls(tenant, document, int(ordinal))
 
 
 class BodyUnreadable(Exception):
@@ -109,6 +115,7 @@ class OpenDelivery:
     endpoint: str
     connector: str
     kind: str
+    site: str
     state: str
     attempts: int
     code: str
@@ -130,12 +137,17 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFilter:
-    """Which rows a person asks for; an empty word asks for all."""
+    """Which rows a person asks for; an empty word asks for all. `attempted` tells deferred from never attempted.
+
+    `sites` are those the caller may see, None for every one.
+    """
 
     tenant: str
     state: str = ""
+    attempted: bool | None = None
     endpoint: str = ""
     kind: str = ""
+    sites: frozenset[str] | None = None
 
 
 class WorkQueue(Protocol):
@@ -160,8 +172,12 @@ class WorkQueue(Protocol):
         """The (tenant, document) of these partitions that are parked."""
         ...
 
-    async def page(self, wanted: QueueFilter, after: OpenDelivery | None, limit: int) -> Sequence[OpenDelivery]:
-        """A page of rows, newest first, behind the last row of the page before."""
+    async def page(self, wanted: QueueFilter, after: tuple[datetime, str, int] | None, limit: int) -> Sequence[OpenDelivery]:
+        """A page of rows, newest first, behind (scheduled_at, document, ordinal) of the last row of the page before."""
+        ...
+
+    async def scheduled(self, tenant: str, before: int | None, limit: int) -> Sequence[tuple[int, DeliveryId]]:
+        """The tenant's deliveries by their schedule in the log, newest first, with a tenant sequence below `before`."""
         ...
 
     async def backlogs(self, endpoints: Sequence[str]) -> Sequence[Backlog]:

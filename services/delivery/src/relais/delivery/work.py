@@ -35,6 +35,7 @@ def opened(delivery: DeliveryId, scheduled: DeliveryScheduled, rest: Sequence[Fa
         "endpoint": destination.endpoint,
         "connector": destination.connector,
         "kind": destination.kind.value,
+        "site": submission.site,
         "size": submission.body.size,
         "state": "waiting",
         "scheduled_at": scheduled.due_at,

@@ -19,6 +19,7 @@ class MemoryWorkQueue:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._rows: dict[DeliveryId, OpenDelivery] = {}
+        self._scheduled: list[DeliveryId] = []
         self._modes: dict[str, EndpointMode] = {}
         self._parked: dict[tuple[str, str], int] = {}
 
@@ -39,7 +40,9 @@ class MemoryWorkQueue:
             case "unpark":
                 self._parked.pop(key[:2], None)
             case "open":
-                self._rows.setdefault(key, self._opened(key, row))
+                if key not in self._rows:
+                    self._rows[key] = self._opened(key, row)
+                    self._scheduled.append(key)
             case "set" if key in self._rows:
                 changes: dict[str, Any] = {name: row[name] for name in ("state", "attempts", "code", "reason") if name in row}
                 if "due_at" in row:
@@ -54,6 +57,7 @@ class MemoryWorkQueue:
             endpoint=row["endpoint"],
             connector=row["connector"],
             kind=row["kind"],
+            site=row["site"],
             state=row["state"],
             attempts=row["attempts"],
             code=row.get("code", ""),
@@ -88,9 +92,13 @@ class MemoryWorkQueue:
     async def parked(self, partitions: Collection[int]) -> Collection[tuple[str, str]]:
         return [document for document, partition in self._parked.items() if partition in partitions]
 
-    async def page(self, wanted: QueueFilter, after: OpenDelivery | None, limit: int) -> Sequence[OpenDelivery]:
-        rows = [row for row in self._rows.values() if _wanted(row, wanted) and (after is None or _place(row) < _place(after))]
+    async def page(self, wanted: QueueFilter, after: tuple[datetime, str, int] | None, limit: int) -> Sequence[OpenDelivery]:
+        rows = [row for row in self._rows.values() if _wanted(row, wanted) and (after is None or _place(row) < after)]
         return sorted(rows, key=_place, reverse=True)[:limit]
+
+    async def scheduled(self, tenant: str, before: int | None, limit: int) -> Sequence[tuple[int, DeliveryId]]:
+        rows = reversed([(number, one) for number, one in enumerate(self._scheduled, start=1) if one.tenant == tenant])
+        return [(number, one) for number, one in rows if before is None or number < before][:limit]
 
     async def backlogs(self, endpoints: Sequence[str]) -> Sequence[Backlog]:
         found = []
@@ -113,4 +121,6 @@ def _wanted(row: OpenDelivery, wanted: QueueFilter) -> bool:
         and wanted.state in ("", row.state)
         and wanted.endpoint in ("", row.endpoint)
         and wanted.kind in ("", row.kind)
+        and wanted.attempted in (None, row.attempts > 0)
+        and (wanted.sites is None or row.site in wanted.sites)
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from relais.contracts.delivery import DeliveryScheduled
 from relais.delivery.domain.endpoint import EndpointMode
 from relais.delivery.ports import Backlog, DeliveryId, Due, OpenDelivery, QueueFilter, WorkUnavailable
 
@@ -48,11 +49,18 @@ ORDER BY 1, 2, 3
 """
 
 _PAGE = """
-SELECT tenant, document::text, ordinal, endpoint, connector, kind, state, attempts, code, reason, scheduled_at, due_at, updated_at
+SELECT tenant, document::text, ordinal, endpoint, connector, kind, site, state, attempts, code, reason, scheduled_at, due_at, updated_at
 FROM delivery.work
-WHERE tenant = $1 AND ($2 = '' OR state = $2) AND ($3 = '' OR endpoint = $3) AND ($4 = '' OR kind = $4)
-    AND ($5::timestamptz IS NULL OR (scheduled_at, document, ordinal) < ($5, $6::uuid, $7))
-ORDER BY scheduled_at DESC, document DESC, ordinal DESC LIMIT $8
+WHERE tenant = $1 AND ($2 = '' OR state = $2) AND ($3::boolean IS NULL OR $3 = (attempts > 0)) AND ($4 = '' OR endpoint = $4)
+    AND ($5 = '' OR kind = $5) AND ($6::text[] IS NULL OR site = ANY ($6))
+    AND ($7::timestamptz IS NULL OR (scheduled_at, document, ordinal) < ($7, $8::uuid, $9))
+ORDER BY scheduled_at DESC, document DESC, ordinal DESC LIMIT $10
+"""
+
+_SCHEDULED = """
+SELECT tenant_sequence, tenant, stream FROM delivery.event
+WHERE tenant = $1 AND tag = $2 AND tenant_sequence < coalesce($3, 9223372036854775807)
+ORDER BY tenant_sequence DESC LIMIT $4
 """
 
 _BACKLOGS = """
@@ -89,10 +97,15 @@ class PostgresWorkQueue:
         rows = await self._fetch("SELECT tenant, document FROM delivery.parked WHERE partition = ANY ($1::smallint[])", list(partitions))
         return [(tenant, document) for tenant, document in rows]
 
-    async def page(self, wanted: QueueFilter, after: OpenDelivery | None, limit: int) -> Sequence[OpenDelivery]:
-        place = (after.scheduled_at, after.id.document, after.id.ordinal) if after is not None else (None, None, None)
-        rows = await self._fetch(_PAGE, wanted.tenant, wanted.state, wanted.endpoint, wanted.kind, *place, limit)
+    async def page(self, wanted: QueueFilter, after: tuple[datetime, str, int] | None, limit: int) -> Sequence[OpenDelivery]:
+        sites = None if wanted.sites is None else sorted(wanted.sites)
+        words = (wanted.tenant, wanted.state, wanted.attempted, wanted.endpoint, wanted.kind, sites)
+        rows = await self._fetch(_PAGE, *words, *(after or (None, None, None)), limit)
         return [OpenDelivery(DeliveryId(*row[:3]), *row[3:]) for row in rows]
+
+    async def scheduled(self, tenant: str, before: int | None, limit: int) -> Sequence[tuple[int, DeliveryId]]:
+        rows = await self._fetch(_SCHEDULED, tenant, DeliveryScheduled.TAG, before, limit)
+        return [(sequence, DeliveryId.of_stream(owner, stream)) for sequence, owner, stream in rows]
 
     async def backlogs(self, endpoints: Sequence[str]) -> Sequence[Backlog]:
         rows = await self._fetch(_BACKLOGS, list(endpoints))

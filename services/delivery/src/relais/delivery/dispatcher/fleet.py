@@ -60,6 +60,12 @@ class Fleet:
         """Whether such an endpoint is configured."""
         return endpoint_resource(endpoint) in self._endpoints
 
+    def wake(self, endpoint: str) -> None:
+        """Something changed for this endpoint: its dispatcher, if it is here, looks now."""
+        dispatcher = self.dispatcher_of(endpoint)
+        if dispatcher is not None:
+            dispatcher.wake()
+
     def broken(self) -> set[str]:
         """Endpoints of this replica whose breaker is open."""
         return {running.dispatcher.endpoint for running in self._running.values() if running.dispatcher.broken}

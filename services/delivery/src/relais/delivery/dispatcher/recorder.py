@@ -41,11 +41,12 @@ class Entry:
 
 
 class Recorder:
-    """`post` never waits: whoever posts is bounded by what its desk has in flight."""
+    """`post` never waits: whoever posts is bounded by what its desk has in flight. `committed` is told after each append."""
 
-    def __init__(self, log: EventLog, clock: Clock) -> None:
+    def __init__(self, log: EventLog, clock: Clock, committed: Callable[[], None] = lambda: None) -> None:
         self._event_log = log
         self._clock = clock
+        self._committed = committed
         self._entries: deque[Entry] = deque()
         self._bell = Bell()
         self._idle = Bell()
@@ -85,6 +86,7 @@ class Recorder:
             if not appends:
                 return
             entries = self._settle(deciding, await self._append(appends))
+            self._committed()
             if not entries:
                 return
             await self._reload(entries)

@@ -13,6 +13,7 @@ CREATE TABLE delivery.work (
     endpoint     text        NOT NULL,
     connector    text        NOT NULL,
     kind         text        NOT NULL,
+    site         text        NOT NULL,
     state        text        NOT NULL CHECK (state IN ('waiting', 'accepted', 'abandoned')),
     code         text        NOT NULL DEFAULT '',
     reason       text        NOT NULL DEFAULT '',
@@ -47,13 +48,13 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF work @> '[{"op": "open"}]' THEN
         INSERT INTO delivery.work (
-            scheduled_at, due_at, size, document, ordinal, attempts, tenant, endpoint, connector, kind, state, code, reason
+            scheduled_at, due_at, size, document, ordinal, attempts, tenant, endpoint, connector, kind, site, state, code, reason
         )
-        SELECT w.scheduled_at, w.due_at, w.size, w.document, w.ordinal, w.attempts, w.tenant, w.endpoint, w.connector, w.kind, w.state,
+        SELECT w.scheduled_at, w.due_at, w.size, w.document, w.ordinal, w.attempts, w.tenant, w.endpoint, w.connector, w.kind, w.site, w.state,
             coalesce(w.code, ''), coalesce(w.reason, '')
         FROM jsonb_to_recordset(work) AS w (
             op text, scheduled_at timestamptz, due_at timestamptz, size bigint, document uuid, ordinal integer, attempts integer, tenant text,
-            endpoint text, connector text, kind text, state text, code text, reason text
+            endpoint text, connector text, kind text, site text, state text, code text, reason text
         )
         WHERE w.op = 'open'
         ON CONFLICT DO NOTHING;

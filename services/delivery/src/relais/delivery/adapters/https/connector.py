@@ -39,6 +39,14 @@ class HttpsSettings:
     connect_timeout_seconds: float
     source: str
 
+    def tls(self) -> ssl.SSLContext:
+        """The client's side of TLS. Raises OSError or ssl.SSLError for files that cannot be used."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.client_certificate_file is not None:
+            context.load_cert_chain(self.client_certificate_file, self.client_key_file)
+        return context
+
 
 class HttpsConnector:
     """Implements `relais.delivery.ports.Connector`."""
@@ -50,7 +58,7 @@ class HttpsConnector:
         self._clock = clock
         self._signer = RequestSigner(settings.url, keys)
         self._sealer = RecipientSealer(keys)
-        tls = _tls_context(settings) if parts.scheme == "https" else None
+        tls = settings.tls() if parts.scheme == "https" else None
         port = parts.port or (443 if tls is not None else 80)
         self._client = Client(Address(parts.hostname, port, tls, settings.connect_timeout_seconds))
         self._head = (
@@ -135,11 +143,3 @@ async def _checked(body: LargeBody, sha256: bytes) -> AsyncIterator[bytes]:
     if digest.digest() != sha256:
         raise BodyUnreadable
     yield held
-
-
-def _tls_context(settings: HttpsSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.client_certificate_file is not None:
-        context.load_cert_chain(settings.client_certificate_file, settings.client_key_file)
-    return context
