@@ -39,8 +39,8 @@ class CountingLog(MemoryEventLog):
 class World:
     """A handler with its log and keys in memory, and the announcements that ingestion would make."""
 
-    def __init__(self) -> None:
-        self.log = CountingLog("identity", ManualClock())
+    def __init__(self, log: "CountingLog | None" = None) -> None:
+        self.log = log or CountingLog("identity", ManualClock())
         self.keys = MemoryKeyRing()
         self.handler = IdentityHandler(self.log, self.keys, InsiNotConnected(), TEST_RULES)
         self.position = 0

@@ -28,6 +28,9 @@ from relais.identity.recording import Act
 PATTERN: Final = "tenants/{tenant}/documents/{document}"
 FILTER_FIELDS: Final = {"site": frozenset({"="}), "reason": frozenset({"="})}
 
+NO_SITE: Final = "-"
+"""No site can have this id."""
+
 _EVIDENCE: Final = "/relais.api.identity.v1.IdentityAdminService/GetEvidence"
 _PREFIX: Final = "INS_STATUS_"
 
@@ -126,7 +129,7 @@ def _narrowing(text: str, own_sites: frozenset[str] | None) -> tuple[tuple[str, 
     sites: tuple[str, ...] = (narrowed["site"],) if "site" in narrowed else ()
     if own_sites is not None:
         # A caller without any site, or who asks for another's, sees nothing: an impossible site, not an absent filter.
-        sites = tuple(sorted(own_sites & set(sites) if sites else own_sites)) or ("\0",)
+        sites = tuple(sorted(own_sites & set(sites) if sites else own_sites)) or (NO_SITE,)
     return sites, (narrowed["reason"],) if "reason" in narrowed else ()
 
 
