@@ -1,5 +1,6 @@
 """The event logs as auditors read them: from a position on, following, or one stream."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from relais.client.words import moment
 # Which service serves which log.
 SERVICE_OF_LOG = {"ingestion": "ingestion", "identity": "identity", "registry": "identity", "routing": "routing", "delivery": "delivery"}
 READ_TIMEOUT_SECONDS = 600.0
+FOLLOWED_SECONDS_MINIMUM = 5.0
 STREAM_EVENTS_MAXIMUM = 10_000
 
 
@@ -104,14 +106,15 @@ class Audit:
         )
         timeout_seconds = FOLLOW_TIMEOUT_SECONDS if question.follow else READ_TIMEOUT_SECONDS
         while True:
-            before = request.from_position
+            before, began = request.from_position, time.monotonic()
             async for message in self._calls.followed(lambda: self._calls.stream(self._stub.ReadEvents, request, timeout_seconds)):
                 frame = _frame(message)
                 if frame is not None:
                     request.from_position = max(request.from_position, frame.position + 1)
                     yield frame
-            # The platform ends a follower's stream now and then; one that brought nothing forward would only end again.
-            if not question.follow or request.from_position == before:
+            # The platform ends a follower's stream now and then, and a log may be quiet for long; but a stream that ends at once and brings
+            # nothing would only do so again.
+            if not question.follow or (request.from_position == before and time.monotonic() - began < FOLLOWED_SECONDS_MINIMUM):
                 return
 
     async def stream(self, stream: str, *, reveal: bool = False, reason: str = "") -> list[Event]:

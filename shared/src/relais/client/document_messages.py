@@ -5,12 +5,21 @@ from hashlib import sha256
 from msgspec.structs import asdict
 
 from relais.api.ingestion.v1 import document_pb2, ingestion_pb2, submission_pb2
-from relais.client.document_records import Change, Destination, Document, Receipt, Step, Submission, Upload, Validation
+from relais.client.document_records import (
+    UNARY_BYTES_MAXIMUM,
+    Change,
+    Destination,
+    Document,
+    Receipt,
+    Step,
+    Submission,
+    Upload,
+    Validation,
+)
 from relais.client.errors import Explanation, Invalid
 from relais.client.words import moment, number, word
 from relais.contracts.submission import Flags
 
-UNARY_BYTES_MAXIMUM = 4 * 1024 * 1024
 _SEXES = {"M": "MALE", "F": "FEMALE", "UN": "UNDETERMINED"}
 
 

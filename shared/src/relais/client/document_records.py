@@ -5,6 +5,9 @@ from datetime import datetime
 
 from relais.contracts.submission import DeclaredIdentity, Flags, Opposition, Professional, Recipient
 
+UNARY_BYTES_MAXIMUM = 4 * 1024 * 1024
+FINAL_STATES = frozenset({"DONE", "REJECTED"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
@@ -104,6 +107,3 @@ class Change:
 
     document: Document
     steps: tuple[Step, ...]
-
-
-FINAL_STATES = frozenset({"DONE", "REJECTED"})
