@@ -24,7 +24,8 @@ from relais.api.identity.v1.registry_admin_pb2_grpc import add_RegistryAdminServ
 from relais.api.ingestion.v1.ingestion_pb2_grpc import add_IngestionServiceServicer_to_server
 from relais.api.routing.v1.routing_admin_pb2_grpc import add_RoutingAdminServiceServicer_to_server
 from relais.client.settings import SERVICES, CertificateCredential, ClientSettings, TokenCredential
-from tests.client.platform_admin import Audit, Delivery, Identity, Registry, Routing
+from tests.client.platform_admin import Identity, Registry, Routing
+from tests.client.platform_delivery import Audit, Delivery
 from tests.client.platform_ingestion import Ingestion
 from tests.client.platform_state import State, refuse, status_of
 

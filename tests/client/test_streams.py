@@ -12,7 +12,7 @@ from relais.client.client import RelaisClient
 from relais.client.errors import Invalid, NotAllowed, SettingsError, Unavailable
 from relais.client.uploads import UPLOAD_BYTES_MAXIMUM
 from tests.client.given import BODY, submission
-from tests.client.platform_admin import EVENTS
+from tests.client.platform_delivery import EVENTS
 from tests.client.platform_server import Platform
 from tests.client.platform_state import Fault
 
