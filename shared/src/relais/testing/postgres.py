@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -111,10 +111,11 @@ class TestPostgres:
 
 
 @contextmanager
-def run_postgres(*, fsync: bool = False) -> Iterator[TestPostgres]:
+def run_postgres(*, fsync: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[TestPostgres]:
     """Start a server in a folder of its own in the temporary folder; stop it and remove the folder at the end.
 
-    `PG_BIN` chooses another Postgres. The folder is readable by all so that, as root, the server can run as nobody.
+    `PG_BIN` chooses another Postgres; `settings` go over the kit's own. The folder is readable by all so that, as root, the server can
+    run as nobody.
     """
     folder = Path(tempfile.mkdtemp(prefix="relais-pg-"))
     folder.chmod(0o755)
@@ -125,7 +126,7 @@ def run_postgres(*, fsync: bool = False) -> Iterator[TestPostgres]:
         data_folder=folder / "data",
         socket_folder=sockets,
         log_file=folder / "postgres.log",
-        settings=_SETTINGS if fsync else {**_SETTINGS, **_WITHOUT_FSYNC},
+        settings=(_SETTINGS if fsync else {**_SETTINGS, **_WITHOUT_FSYNC}) | dict(settings or {}),
     )
     with Leash() as leash:
         server = PostgresServer(place, leash)
