@@ -73,6 +73,14 @@ def test_a_credential_that_the_file_does_not_name_is_said_with_those_it_does(pla
     assert "operator" in result.stderr
 
 
+def test_with_several_credentials_and_none_chosen_nobody_knocks_without_one(platform: Platform, relais: Relais, tmp_path: Path) -> None:
+    file = tmp_path / "platform.toml"
+    content = file.read_text("utf-8").replace('credential = "operator"\n', "") + '[credentials.sender]\ntoken_file = "token"\n'
+    file.write_text(content, "utf-8")
+    assert "operator, sender" in relais("documents", "--context", str(file), code=ExitCode.USAGE).stderr
+    relais("documents", "--context", str(file), "--as", "operator")
+
+
 def test_a_tenant_is_asked_for_where_one_is_needed(platform: Platform, relais: Relais, tmp_path: Path) -> None:
     file = tmp_path / "platform.toml"
     file.write_text(file.read_text("utf-8").replace('tenant = "north"\n', ""), "utf-8")

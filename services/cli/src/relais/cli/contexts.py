@@ -78,13 +78,12 @@ class Chosen:
     credential: str
 
     def settings(self) -> ClientSettings:
-        """What the client needs. Raises `UsageError` for a credential that the file does not name."""
+        """What the client needs. Raises `UsageError` when none of the file's credentials is chosen."""
         credential = self.platform.credentials.get(self.credential)
-        if self.credential and credential is None:
+        if credential is None and (self.credential or self.platform.credentials):
             known = ", ".join(self.platform.credentials) or "-"
             raise UsageError(
-                f"Le contexte n'a pas de compte « {self.credential} ». Connus : {known}.",
-                f"The context has no credential {self.credential!r}. Known: {known}.",
+                f"Quel compte ? Ajoutez --as NOM. Connus de ce contexte : {known}.", f"As whom? Add --as NAME. The context knows: {known}."
             )
         return ClientSettings(
             addresses={service: tuple(addresses) for service, addresses in self.platform.services.items()},
