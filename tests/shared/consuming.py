@@ -3,15 +3,17 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from uuid import UUID, uuid5
 
-from relais.eventlog.log import EventLog
-from relais.eventlog.record import Append, NewEvent, StoredEvent
+from relais.eventlog.log import EventLog, LogUnavailable, OutcomeUnknown
+from relais.eventlog.memory import MemoryEventLog
+from relais.eventlog.record import Append, Appended, Checkpoint, NewEvent, StoredEvent
 from relais.transport.bus import Bus, Delivered
 from relais.transport.consumer import Consumer, Effects, Unhandleable, effect_id
 from relais.transport.handling import Document, Parking
 from relais.transport.leases import LeaseKeeper
-from tests.shared.simulation import NAMESPACE, World
+from tests.shared.simulation import NAMESPACE, World, event
 
 SOURCE = "identity"
 OWN = "routing"
@@ -64,8 +66,7 @@ class Park:
         return {(event.tenant, event.stream) for event in events if event.partition in partitions}
 
     def park(self, delivered: Delivered, code: str) -> Append:
-        event = effect(delivered, PARKED, 99, None)
-        return Append((NewEvent(**{name: getattr(event, name) for name in event.__slots__} | {"payload": code.encode()}),))
+        return Append((replace(effect(delivered, PARKED, 99, None), payload=code.encode()),))
 
 
 def effect(delivered: Delivered, tag: str, number: int, version: int | None) -> NewEvent:
@@ -80,6 +81,31 @@ def effect(delivered: Delivered, tag: str, number: int, version: int | None) -> 
         actor="service:routing",
         expected_version=version,
     )
+
+
+class FaultyLog(MemoryEventLog):
+    """The service's log behind a connection that breaks where a test says."""
+
+    def __init__(self, log: MemoryEventLog) -> None:
+        self.__dict__.update(log.__dict__)
+        self.faults: list[str] = []
+        self.appends = 0
+
+    async def append(
+        self, appends: Sequence[Append], *, checkpoints: Sequence[Checkpoint] = (), all_or_nothing: bool = False
+    ) -> list[Appended]:
+        self.appends += 1
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "unavailable":
+            raise LogUnavailable("no connection")
+        if fault == "cut before":
+            raise OutcomeUnknown("the connection broke")
+        if fault == "conflicts":
+            await super().append([stranger(self.appends, appends[0].events[0].stream)])
+        answers = await super().append(appends, checkpoints=checkpoints, all_or_nothing=all_or_nothing)
+        if fault == "cut after":
+            raise OutcomeUnknown("the connection broke")
+        return answers
 
 
 class Source:
@@ -129,6 +155,12 @@ class Service:
             tasks.create_task(self.consumer.run())
 
 
+async def append(world: World, first: int, last: int, documents: int = 50) -> None:
+    """Facts of these numbers, on so many documents; a document keeps its partition."""
+    facts = [event(n, document=f"document-{n % documents}", partition=n % documents % 32) for n in range(first, last + 1)]
+    await world.append(SOURCE, facts)
+
+
 async def effects(world: World, tag: str = EFFECT) -> list[int]:
     """The source positions that effects were made of, in the order of the service's log."""
     found: list[int] = []
@@ -143,8 +175,8 @@ async def require_each_once(world: World, count: int) -> None:
     """Every fact up to `count` has had its effect, once, and each document's effects are in the order of its facts."""
     assert sorted(await effects(world)) == list(range(1, count + 1))
     by_document: defaultdict[str, list[int]] = defaultdict(list)
-    for event in await read_all(world):
-        by_document[event.stream].append(int(event.payload))
+    for stored in await read_all(world):
+        by_document[stored.stream].append(int(stored.payload))
     assert all(positions == sorted(positions) for positions in by_document.values())
 
 

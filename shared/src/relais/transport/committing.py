@@ -125,7 +125,8 @@ class Committer:
 
     async def _effects(self, fresh: Sequence[Delivered]) -> tuple[Effects, dict[int, tuple[Delivered, str]]]:
         """The effects of these facts, and those that are parked instead, by position."""
-        parked = {one.announcement.position: (one, FOLLOWS_PARKED) for one in fresh if document_of(one) in self._parked}
+        waiting = [one for one in fresh if document_of(one) in self._parked] if self._parked else []
+        parked = {one.announcement.position: (one, FOLLOWS_PARKED) for one in waiting}
         while True:
             wanted = [one for one in fresh if one.announcement.position not in parked]
             try:

@@ -88,6 +88,7 @@ class Consumer:
         self._draining = False
         self._stopped = asyncio.Event()
         self._noted: dict[int, Mark] = {}
+        self._waiting_for = ""
         self._lag = meters.gauge("relais_consumer_lag", label)
         self._oldest = meters.gauge("relais_consumer_oldest_seconds", label)
         self._held = meters.gauge("relais_partitions_held", label)
@@ -121,6 +122,7 @@ class Consumer:
         """Read under these leases until they change; what passes by itself is waited for."""
         try:
             reading = await self._open(held)
+            self._waiting_for = ""
             try:
                 await self._follow(reading)
             finally:
@@ -132,7 +134,7 @@ class Consumer:
             # Nobody here knows what was committed, but the log does: opening again asks it.
             _log.warning("append_outcome_unknown", consumer=self.name, error=type(error).__name__)
         except self._passing as error:
-            _log.warning("consumer_waiting", consumer=self.name, log=self.source, error=type(error).__name__)
+            self._report_waiting(type(error).__name__)
         await self._clock.sleep(RETRY_SECONDS)
 
     async def _open(self, held: dict[str, Lease]) -> _Reading:
@@ -218,6 +220,12 @@ class Consumer:
         if changed:
             await self._progress.note(self.name, self.source, changed)
             self._noted |= changed
+
+    def _report_waiting(self, reason: str) -> None:
+        # Once per outage: the same line four times a second tells nobody anything new.
+        if reason != self._waiting_for:
+            _log.warning("consumer_waiting", consumer=self.name, log=self.source, error=reason)
+        self._waiting_for = reason
 
     async def _drop_fenced(self, held: dict[str, Lease]) -> None:
         """Another replica has taken some of these over: forget them at once, and only them."""

@@ -61,6 +61,7 @@ class Relay:
         self._bell = Bell()
         self._outside = Bell()
         self._leading = False
+        self._waiting_for = ""
         self._patrol = Patrol(log.name, bus, progress, clock, trims=log.name != NEVER_TRIMMED)
         meters = meters or Unmetered()
         self._announced = meters.counter("relais_relay_announced_total", log.name)
@@ -119,6 +120,7 @@ class Relay:
             if place is None:
                 return await self._resume()
             full = await self._publish(lease, place)
+            self._waiting_for = ""
             if await self._patrol.intact(place.incarnation, place.sequence, place.position):
                 if not full:
                     await self._bell.wait(self._clock, POLL_SECONDS)
@@ -130,7 +132,10 @@ class Relay:
         except StreamMissing:
             _log.warning("stream_missing", log=self._log.name)
         except (BusUnavailable, ProgressUnavailable, EventLogError) as error:
-            _log.warning("relay_waiting", log=self._log.name, error=type(error).__name__)
+            # Once per outage: the same line four times a second tells nobody anything new.
+            if type(error).__name__ != self._waiting_for:
+                _log.warning("relay_waiting", log=self._log.name, error=type(error).__name__)
+            self._waiting_for = type(error).__name__
         await self._clock.sleep(RETRY_SECONDS)
         return None
 
