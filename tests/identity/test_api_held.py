@@ -23,7 +23,7 @@ from relais.identity.api.held import IdentityAdminService
 from relais.identity.api.refusals import translate
 from relais.identity.domain.errors import NotHeld
 from relais.identity.held_desk import HeldDesk
-from relais.identity.recording import Act
+from relais.eventlog.acts import Act
 from relais.testing.clock import ManualClock
 from tests.identity.edge import SECONDS, TENANT, Edge, refusal, running
 from tests.identity.given import INS, TEST_RULES, content, with_ins

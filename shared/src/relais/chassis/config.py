@@ -4,6 +4,7 @@ What is required has no default. Everything that is wrong is said at once, by th
 it; the process then stops with exit code 78 (EX_CONFIG).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from relais.contracts.deployment import Deployment
 LOG_LEVELS = ("debug", "info", "warning", "error")
 TRACE_SAMPLE_DEFAULT = 0.01
 REPLICA_CHARACTERS_MAXIMUM = 63
+INS_SEVERITIES = ("error", "warning")
+
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*)){1,40}")
+_DOMAIN = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+")
 
 __all__ = ["Address", "Config", "EnvironmentRefused", "MigrationConfig", "read_config", "read_migration_config"]
 
@@ -73,7 +78,11 @@ class TelemetryConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything a serving process was told. Secrets are files, never values; a DSN may hold a password and is never logged."""
+    """Everything a serving process was told. Secrets are files, never values; a DSN may hold a password and is never logged.
+
+    `ins_severities` (OID, `error` or `warning`) is identity's: what a wrong INS under an OID means, where it is not the default.
+    `patient_domains` is routing's: operators' domains whose mailboxes are patients', beside the national one.
+    """
 
     service: str
     replica: str
@@ -91,6 +100,8 @@ class Config:
     endpoints_file: Path | None
     telemetry: TelemetryConfig
     failpoints: str
+    ins_severities: tuple[tuple[str, str], ...] = ()
+    patient_domains: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Config(service={self.service!r}, replica={self.replica!r}, deployment={self.deployment.value!r})"
@@ -143,6 +154,8 @@ def read_config(service: str, environment: Mapping[str, str]) -> Config:
         endpoints_file=read.file("RELAIS_ENDPOINTS_FILE", "Give the TOML of the endpoints.") if service == "delivery" else None,
         telemetry=_telemetry(read),
         failpoints=_failpoints(read, deployment),
+        ins_severities=_ins_severities(read) if service == "identity" else (),
+        patient_domains=_patient_domains(read) if service == "routing" else (),
     )
     read.refuse_if_wrong()
     return config
@@ -187,6 +200,27 @@ def _failpoints(read: Environment, deployment: Deployment) -> str:
     if failpoints and deployment is Deployment.PRODUCTION:
         read.complain("RELAIS_FAILPOINTS", "is set in production", "Unset it: failpoints kill the process and are for tests alone.")
     return failpoints
+
+
+def _ins_severities(read: Environment) -> tuple[tuple[str, str], ...]:
+    given = _words(read, "RELAIS_INS_SEVERITIES")
+    pairs = [(oid.strip(), severity.strip()) for oid, _, severity in (pair.partition("=") for pair in given)]
+    if any(_OID.fullmatch(oid) is None or severity not in INS_SEVERITIES for oid, severity in pairs):
+        read.complain("RELAIS_INS_SEVERITIES", "is not OID=severity pairs", "For instance 1.2.250.1.213.1.4.10=error, or unset it.")
+        return ()
+    return tuple(pairs)
+
+
+def _patient_domains(read: Environment) -> tuple[str, ...]:
+    domains = tuple(domain.lower() for domain in _words(read, "RELAIS_PATIENT_DOMAINS"))
+    if any(_DOMAIN.fullmatch(domain) is None for domain in domains):
+        read.complain("RELAIS_PATIENT_DOMAINS", "is not domain names, separated by commas", "For instance patients.operator.mssante.fr.")
+        return ()
+    return domains
+
+
+def _words(read: Environment, name: str) -> list[str]:
+    return [word.strip() for word in (read.optional_text(name) or "").split(",") if word.strip()]
 
 
 def _address(read: Environment, name: str) -> Address:

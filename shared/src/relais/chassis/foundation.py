@@ -8,6 +8,7 @@
 Only what all services share is here; nothing in it decides anything.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Sequence
@@ -55,7 +56,10 @@ SERVICE_ROLES = ("relais_ingestion", "relais_identity", "relais_routing", "relai
 
 @dataclass(slots=True)
 class Foundation:
-    """The laid parts. The first log of `logs` is the service's own; `ring` tells its relay that it grew."""
+    """The laid parts. The first log of `logs` is the service's own; `ring` tells its relay that it grew.
+
+    `registry_read` is set once the directory holds what the registry says: before that, what it does not know may exist.
+    """
 
     run: Run
     pool: Pool
@@ -68,6 +72,7 @@ class Foundation:
     logs: dict[str, EventLog] = field(default_factory=dict)
     keepers: dict[str, LeaseKeeper] = field(default_factory=dict)
     relays: dict[str, Relay] = field(default_factory=dict)
+    registry_read: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     async def lay(cls, run: Run, *logs: str) -> Self:
@@ -159,6 +164,7 @@ class Foundation:
             run.spawn(f"leases-{name}", keeper.run())
             run.spawn(f"relay-{name}", relay.run())
         follower = RegistryFollower(self.bus, self.directory, run.clock)
+        self.registry_read = follower.caught_up
         run.spawn("registry", follower.run())
         run.spawn("access-recorder", self.recorder.run())
         run.health.add("database", self._database_answers)

@@ -9,6 +9,7 @@ from uuid import UUID
 from relais.contracts import Fact, decode
 from relais.contracts.identity import IdentityHeld, IdentityReleased, LocalIdLinked
 from relais.contracts.submission import InsStatus, SealedContent
+from relais.eventlog.acts import Act, record
 from relais.eventlog.log import EventLog
 from relais.eventlog.record import Append, NewEvent, StoredEvent
 from relais.identity.domain import links
@@ -19,7 +20,6 @@ from relais.identity.domain.examination import Rules, examine
 from relais.identity.domain.links import FREE, Link, Standing
 from relais.identity.held import Row, held_rows
 from relais.identity.ports import Insi
-from relais.identity.recording import Act, record
 from relais.vault.seal import document_key, open_content
 from relais.vault.vault import KeyRing, SealBroken, SubjectErased
 

@@ -4,7 +4,7 @@ from importlib import resources
 from typing import NoReturn
 from zoneinfo import available_timezones
 
-from relais.chassis.config import MigrationConfig
+from relais.chassis.config import Config, MigrationConfig
 from relais.chassis.foundation import Foundation, migrate_foundation
 from relais.chassis.run import Run
 from relais.chassis.service import ServiceDefinition, run_service
@@ -15,6 +15,7 @@ from relais.identity.api.held import IdentityAdminService
 from relais.identity.api.refusals import translate
 from relais.identity.api.registry import RegistryAdminService
 from relais.identity.domain.examination import Rules
+from relais.identity.domain.ins import DEFAULT_SEVERITIES, InsRules, Severity
 from relais.identity.domain.registry import FRENCH_ZONES
 from relais.identity.handlers import CONSUMER, IdentityHandler
 from relais.identity.held_desk import HeldDesk
@@ -29,7 +30,7 @@ async def build(run: Run) -> None:
     """Lay the foundation, verify what ingestion received, serve the two desks."""
     foundation = await Foundation.lay(run, LOG, REGISTRY)
     insi = InsiNotConnected()
-    rules = Rules(run.config.deployment)
+    rules = rules_of(run.config)
     handler = IdentityHandler(foundation.log(LOG), foundation.keys, insi, rules)
     foundation.consume(CONSUMER, SOURCE, LOG, handler)
     held_desk = HeldDesk(foundation.log(LOG), foundation.keys, insi, rules, lambda: foundation.ring(LOG))
@@ -39,6 +40,12 @@ async def build(run: Run) -> None:
     zones = frozenset(available_timezones()) | FRENCH_ZONES
     registry = RegistryAdminService(registry_desk, foundation.directory, zones, foundation.pages)
     await foundation.serve([held.offer(), registry.offer()], translate)
+
+
+def rules_of(config: Config) -> Rules:
+    """How this deployment checks identities."""
+    severities = {**DEFAULT_SEVERITIES, **{oid: Severity(word) for oid, word in config.ins_severities}}
+    return Rules(config.deployment, InsRules(severities))
 
 
 async def migrate(config: MigrationConfig) -> None:

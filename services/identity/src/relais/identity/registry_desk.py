@@ -5,10 +5,10 @@ from typing import Final
 
 from relais.contracts import Fact, decode
 from relais.contracts.subjects import partition_of
+from relais.eventlog.acts import Act, record
 from relais.eventlog.log import READ_MAXIMUM, EventLog
 from relais.eventlog.record import Append, StoredEvent
 from relais.identity.domain.registry import Command, Context, Entry, decide, evolve, streams_of
-from relais.identity.recording import Act, record
 
 ENTRIES_MAXIMUM: Final = 50_000
 

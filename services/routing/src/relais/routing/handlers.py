@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
@@ -36,12 +36,12 @@ from relais.routing.held import held_rows
 from relais.routing.law.age import day_of_sending
 from relais.routing.ports import Sites
 from relais.transport.bus import Announcement, Delivered
+from relais.transport.handling import effect_id
 from relais.vault.seal import document_key, open_content
 from relais.vault.vault import KeyRing, SealBroken, SubjectKey
 
 CONSUMER = "routing"
 ACTOR = "service:routing"
-EVENT_NAMESPACE = UUID("6a1c9b52-13f4-5c9e-9c0f-7f0f5e0a9d34")
 SCOPES_CACHED_MAXIMUM = 10_000
 
 _DESTINATION_KEY_PURPOSE = b"relais.destination-key.v1"
@@ -182,7 +182,7 @@ def _event(announcement: Announcement, fact: Fact, number: int, version: int) ->
         stream=announcement.stream,
         tag=fact.TAG,
         payload=encode(fact),
-        event_id=uuid5(EVENT_NAMESPACE, f"{CONSUMER}/{announcement.log}/{announcement.position}/{number}"),
+        event_id=effect_id(CONSUMER, announcement.log, announcement.position, number),
         partition=announcement.partition,
         actor=ACTOR,
         traceparent=announcement.traceparent,

@@ -20,21 +20,23 @@ class Sites(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldRow:
-    """One request that waits for a person: codes only, nothing about a patient. `held_at` is when identity had decided."""
+    """A document that waits for a person: codes only, nothing about a patient. `held_at` is of its oldest waiting request."""
 
     tenant: str
     document: str
-    request: str
     site: str
     type_code: str
     reasons: tuple[str, ...]
     rules: tuple[str, ...]
     held_at: datetime
+    etag: str
 
 
 class Held(Protocol):
-    """The requests that wait, as the log's own work rows keep them."""
+    """The documents that wait, as the log's own work rows keep them."""
 
-    async def list(self, tenant: str, sites: Sequence[str], limit: int, after: tuple[datetime, str, str] | None) -> list[HeldRow]:
-        """A page, oldest first, after the keyset cursor (held_at, document, request); `sites` narrows it, empty means all."""
+    async def list(
+        self, tenant: str, sites: Sequence[str], reasons: Sequence[str], limit: int, after: tuple[datetime, str] | None
+    ) -> list[HeldRow]:
+        """A page, oldest first, after the keyset cursor (held_at, document); `sites` and `reasons` narrow it, empty means all."""
         ...

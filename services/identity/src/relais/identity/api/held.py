@@ -21,9 +21,9 @@ from relais.chassis.api.server import Offer
 from relais.chassis.tracing import current_traceparent
 from relais.contracts.reasons import HoldReason
 from relais.contracts.submission import InsStatus
+from relais.eventlog.acts import Act
 from relais.identity.held_desk import HeldDesk, HeldDocument
 from relais.identity.ports import Held, HeldRow
-from relais.identity.recording import Act
 
 PATTERN: Final = "tenants/{tenant}/documents/{document}"
 FILTER_FIELDS: Final = {"site": frozenset({"="}), "reason": frozenset({"="})}

@@ -23,6 +23,7 @@ from relais.contracts.registry import (
     SiteRegistered,
     TenantRegistered,
 )
+from relais.eventlog.acts import Act
 from relais.identity.api import organisations
 from relais.identity.domain.errors import Invalid, Unknown
 from relais.identity.domain.registry import (
@@ -36,7 +37,6 @@ from relais.identity.domain.registry import (
     site_stream,
     tenant_stream,
 )
-from relais.identity.recording import Act
 from relais.identity.registry_desk import RegistryDesk
 
 TENANT: Final = "tenants/{tenant}"

@@ -10,6 +10,7 @@ class RoutingRefusal(Exception):
      +-- Invalid         a field does not have its form
      +-- Unknown         a name that must exist does not
      +-- Changed         the etag is not that of what is there now
+     +-- Reused          a request id was used for another request
     """
 
     code = "REFUSED"
@@ -50,3 +51,9 @@ class Changed(RoutingRefusal):
     """Somebody else decided in between: read it again and decide again."""
 
     code = "ETAG_MISMATCH"
+
+
+class Reused(RoutingRefusal):
+    """One request id is one request, for ever."""
+
+    code = "REQUEST_ID_REUSED"

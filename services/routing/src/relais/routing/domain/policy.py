@@ -23,6 +23,7 @@ STREAM_PREFIX: Final = "policy/"
 ENDPOINTS_MAXIMUM: Final = 200
 TYPE_CODES_MAXIMUM: Final = 200
 VERSIONS_MAXIMUM: Final = 1000
+NO_ENDPOINT: Final = "NO_ENDPOINT_"
 
 _SCOPE: Final = re.compile(r"tenant|(?:group|site):[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -168,7 +169,7 @@ def warnings(policy: Policy) -> Iterable[str]:
     """What an administrator should know before activating, as words."""
     for kind in DestinationKind:
         if not any(choice.kind is kind for choice in policy.endpoints):
-            yield f"NO_ENDPOINT_{kind.name}"
+            yield f"{NO_ENDPOINT}{kind.name}"
     caught: set[DestinationKind] = set()
     for index, choice in enumerate(policy.endpoints):
         if choice.kind in caught:

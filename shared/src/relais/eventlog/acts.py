@@ -1,4 +1,4 @@
-"""How what a person decides gets into a log: decided on what is loaded now, stored whole or not at all, at most once."""
+"""How what a person decides through an API gets into a log: decided on what is loaded now, stored whole or not at all, at most once."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
