@@ -106,3 +106,16 @@ async def test_an_upload_cannot_go_on_under_another_declaration() -> None:
         await send(bench, request, LARGE.body, until=2_000_000)
         with pytest.raises(SubmissionRefused):
             await bench.desk.begin(request, len(LARGE.body), bytes(32))
+
+
+async def test_an_upload_under_a_key_that_was_retired_meanwhile_must_start_anew() -> None:
+    async with running_intake() as bench:
+        request = request_for(LARGE)
+        upload = await bench.desk.begin(request, len(LARGE.body), SHA256)
+        await upload.feed(LARGE.body)
+        await bench.keys.retire("chu", bench.uploads.rows["chu", request.request].subject)
+        with pytest.raises(UploadMismatch):
+            await upload.finish()
+        assert await bench.log.read(0) == []
+        await send(bench, request, LARGE.body)
+        assert await stored_body(bench) == LARGE.body

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from relais.clock import Clock
 from relais.contracts.header import HeaderExtract
@@ -58,6 +59,7 @@ class Upload:
         self._taken = 0
         self._held = bytearray()
         self._sealer: BodySealer | None = None
+        self._subject: UUID | None = None
         self._chunks: list[SealedChunk] = []
 
     @property
@@ -67,6 +69,7 @@ class Upload:
 
     async def resume(self, staged: StagedUpload, subject: SubjectKey) -> None:
         """Read back what was stored, so that hash and header go on where they stopped."""
+        self._subject = subject.subject
         sealer = BodySealer(document_key(subject, staged.document), staged.blob)
         count, first = await self._desk.blobs.staged(staged.blob), 0
         while first < count:
@@ -109,6 +112,7 @@ class Upload:
             return await self._desk.intake.enqueue(checked, BodySource(body=bytes(self._held)))
         self._chunks += sealer.finish()
         await self._put()
+        await self._require_subject()
         receipt = await self._desk.intake.enqueue(checked, BodySource(reference=sealer.reference(), staged=True))
         await self._desk.uploads.finish(self._request.tenant, self._request.request)
         return receipt
@@ -131,7 +135,15 @@ class Upload:
         if staged.blob != wanted.blob:
             # Two connections upload the same request at once: the first goes on, this one may resume it later.
             raise UploadMismatch("committed_bytes")
+        self._subject = subject.subject
         return BodySealer(document_key(subject, document), staged.blob)
+
+    async def _require_subject(self) -> None:
+        """Refuse to name a body sealed under a key that an erasure has retired meanwhile: the upload must start anew."""
+        (subject,) = await self._desk.keys.subjects_for([(self._request.tenant, canonical_identity(self._request.identity))])
+        if subject.subject != self._subject:
+            await self._desk.uploads.finish(self._request.tenant, self._request.request)
+            raise UploadMismatch("committed_bytes")
 
     async def _put(self) -> None:
         if self._chunks:
