@@ -19,9 +19,9 @@ from relais.delivery.domain.endpoint import EndpointMode
 from relais.delivery.domain.state import Phase
 from relais.delivery.ports import DeliveryId
 from relais.delivery.work import unparked
-from relais.eventlog.log import EventLog, LogUnavailable, OutcomeUnknown
-from relais.eventlog.record import Append, Appended, Checkpoint
+from relais.eventlog.log import OutcomeUnknown
 from relais.testing.connector_suite import Conduct
+from tests.delivery.faulty_log import FaultyLog
 from tests.delivery.given import TENANT, destination, document_id, plan
 from tests.delivery.world import DEADLINE_SECONDS, LEASE_SECONDS, World, settings
 
@@ -361,43 +361,15 @@ async def test_a_document_larger_than_the_window_goes_alone_and_part_by_part(wor
     assert big in {kept.document for kept in world.partner.kept.values()}
 
 
-class FaultyLog:
-    """The log behind a connection that breaks: `faults` says how each append goes wrong, None for not at all."""
-
-    def __init__(self, log: EventLog, faults: list[str | None], appended: list[int]) -> None:
-        self._log = log
-        self._faults = faults
-        self._appended = appended
-        self.read = log.read
-        self.read_streams = log.read_streams
-        self.find = log.find
-        self.head = log.head
-        self.checkpoints = log.checkpoints
-        self.claim = log.claim
-        self.name = log.name
-
-    async def append(
-        self, appends: Sequence[Append], *, checkpoints: Sequence[Checkpoint] = (), all_or_nothing: bool = False
-    ) -> list[Appended]:
-        fault = self._faults.pop(0) if self._faults else None
-        if fault == "before":
-            raise LogUnavailable
-        self._appended.append(len(appends))
-        results = await self._log.append(appends, checkpoints=checkpoints, all_or_nothing=all_or_nothing)
-        if fault == "after":
-            raise OutcomeUnknown
-        return results
-
-
 def count_appends(world: World) -> list[int]:
     appended: list[int] = []
-    world.wrap = lambda log: FaultyLog(log, [], appended)
+    world.ground.log = FaultyLog(world.log, [], appended)
     return appended
 
 
 @pytest.mark.parametrize("fault", ["before", "after"])
 async def test_an_answer_that_cannot_be_recorded_is_kept_until_it_can_and_recorded_once(world: World, fault: str) -> None:
-    world.wrap = lambda log: FaultyLog(log, [None, fault, fault, fault], [])
+    world.ground.log = FaultyLog(world.log, [None, fault, fault, fault], [])
     replica = await world.replica()
     await replica.hear(world.planned(await world.document()))
     await world.run(10)
@@ -406,7 +378,7 @@ async def test_an_answer_that_cannot_be_recorded_is_kept_until_it_can_and_record
 
 
 async def test_an_attempt_whose_commit_is_unknown_is_never_begun_by_whoever_lost_the_answer(world: World) -> None:
-    world.wrap = lambda log: FaultyLog(log, ["after"], [])
+    world.ground.log = FaultyLog(world.log, ["after"], [])
     replica = await world.replica()
     with pytest.raises(OutcomeUnknown):
         await replica.hear(world.planned(await world.document()))

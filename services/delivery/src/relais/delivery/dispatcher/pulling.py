@@ -34,12 +34,11 @@ class Puller:
     async def run(self) -> None:
         """Look for ever: at a ring, and every POLL_SECONDS in any case."""
         while True:
-            if self._gate.leased:
-                try:
-                    await self._look()
-                except LogUnavailable:
-                    # Whoever lost the database says so once, elsewhere; here the next poll is the retry.
-                    self._more_due = False
+            try:
+                self._more_due = self._gate.leased and await self._look()
+            except LogUnavailable:
+                # Whoever lost the database says so once, elsewhere; here the next poll is the retry.
+                self._more_due = False
             if not self._more_due or self._room() == 0:
                 await self.bell.wait(self._tools.clock, POLL_SECONDS)
 
@@ -48,14 +47,14 @@ class Puller:
         if self._more_due and self._room() > 0:
             self.bell.ring()
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Take what is due, as far as there is room; True when there may be more."""
         self._desk.forget_lost_reservations()
         limit = self._room()
         due = await self._tools.queue.due(self._settings.id, self._tools.clock.now(), limit, self._desk.in_flight)
         self._gate.mode = due.mode
         # A plan may have reserved one of these while the queue was being asked.
         fresh = [delivery for delivery in due.deliveries if delivery not in self._desk.in_flight]
-        self._more_due = limit == 0 or len(due.deliveries) == limit
         if fresh:
             self._desk.take(fresh)
             try:
@@ -64,6 +63,7 @@ class Puller:
                 for delivery in fresh:
                     self._desk.finish(delivery)
                 raise
+        return limit == 0 or len(due.deliveries) == limit
 
     async def _attempt(self, deliveries: Sequence[DeliveryId]) -> None:
         streams = await self._tools.log.read_streams([(delivery.tenant, delivery.stream) for delivery in deliveries])
