@@ -15,6 +15,7 @@ from relais.contracts import Fact, decode
 from relais.contracts.access import DocumentRead
 from relais.contracts.identity import IdentityRejected, IdentityReleased, LocalIdLinked
 from relais.contracts.submission import InsStatus
+from relais.eventlog.acts import Act
 from relais.eventlog.memory import MemoryEventLog
 from relais.eventlog.record import Append, Appended
 from relais.identity.adapters.held import MemoryHeld
@@ -23,7 +24,6 @@ from relais.identity.api.held import IdentityAdminService
 from relais.identity.api.refusals import translate
 from relais.identity.domain.errors import NotHeld
 from relais.identity.held_desk import HeldDesk
-from relais.eventlog.acts import Act
 from relais.testing.clock import ManualClock
 from tests.identity.edge import SECONDS, TENANT, Edge, refusal, running
 from tests.identity.given import INS, TEST_RULES, content, with_ins

@@ -77,8 +77,8 @@ class KnownSites:
 class World:
     """A handler with its log, keys and registry in memory, and the announcements that identity would make."""
 
-    def __init__(self, start: datetime = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)) -> None:
-        self.log = CountingLog("routing", ManualClock())
+    def __init__(self, start: datetime = datetime(2026, 5, 1, 8, 0, tzinfo=UTC), log: CountingLog | None = None) -> None:
+        self.log = log or CountingLog("routing", ManualClock())
         self.keys = MemoryKeyRing()
         self.handler = RoutingHandler(self.log, self.keys, KnownSites(), LAW, ManualClock(start))
         self.position = 0
