@@ -48,6 +48,9 @@ class Servicer(ingestion_pb2_grpc.IngestionServiceServicer):
         self.seen: list[Principal] = []
         self.waiting = asyncio.Event()
         self.left = asyncio.Event()
+        self.uploading = asyncio.Event()
+        self.listing = asyncio.Event()
+        self.go_on = asyncio.Event()
 
     async def GetDocument(self, request: Any, context: Any) -> document_pb2.Document:
         self.seen.append(caller())
@@ -67,6 +70,7 @@ class Servicer(ingestion_pb2_grpc.IngestionServiceServicer):
             if request.WhichOneof("frame") == "start":
                 tenant_of(request.start.parent)
             size += len(request.chunk)
+            self.uploading.set()
         return document_pb2.Receipt(tenant_sequence=size)
 
     async def SubmitDocuments(self, request_iterator: Any, context: Any) -> AsyncIterator[ingestion_pb2.SubmitDocumentsResponse]:
@@ -91,6 +95,8 @@ class Servicer(ingestion_pb2_grpc.IngestionServiceServicer):
         raise ApiError(ErrorReason.ERROR_REASON_NOT_IMPLEMENTED)
 
     async def ListDocuments(self, request: Any, context: Any) -> ingestion_pb2.ListDocumentsResponse:
+        self.listing.set()
+        await self.go_on.wait()
         return ingestion_pb2.ListDocumentsResponse()
 
     async def ValidateDocument(self, request: Any, context: Any) -> ingestion_pb2.ValidateDocumentResponse:

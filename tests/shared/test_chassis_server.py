@@ -98,9 +98,22 @@ async def test_while_draining_a_bulk_stream_gets_its_answers_and_then_goes_elsew
 async def test_while_draining_an_upload_is_told_to_go_on_elsewhere(edge: Edge) -> None:
     call: Any = (await edge.stub(edge.reader)).UploadDocument(timeout=SECONDS)
     await call.write(ingestion_pb2.UploadDocumentRequest(chunk=b"1"))
+    await edge.servicer.uploading.wait()
     draining = asyncio.create_task(edge.server.drain(SECONDS, SECONDS))
     await call.write(ingestion_pb2.UploadDocumentRequest(chunk=b"2"))
     assert (await refused(call))[:2] == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    await draining
+
+
+async def test_while_draining_a_call_under_way_finishes_and_a_new_one_is_refused(edge: Edge) -> None:
+    stub = await edge.stub(edge.reader)
+    slow = stub.ListDocuments(ingestion_pb2.ListDocumentsRequest(parent="tenants/chu"), timeout=SECONDS)
+    await edge.servicer.listing.wait()
+    draining = asyncio.create_task(edge.server.drain(SECONDS, 0))
+    call = stub.GetDocument(ingestion_pb2.GetDocumentRequest(name=OURS), timeout=SECONDS)
+    assert (await refused(call))[:2] == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    edge.servicer.go_on.set()
+    await slow
     await draining
 
 

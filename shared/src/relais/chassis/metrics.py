@@ -53,27 +53,39 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._families = {metric.name: self._family(metric) for metric in METRICS}
+        self._children: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}
 
     def counter(self, name: str, *labels: str) -> Counting:
         """The counter of this name for these label values, in the table's order."""
-        family = self._families.get(name)
-        if not isinstance(family, Counter):
+        child = self._child(name, labels)
+        if not isinstance(child, Counter):
             raise UnknownMetric(name)
-        return family.labels(*labels) if labels else family
+        return child
 
     def gauge(self, name: str, *labels: str) -> Measuring:
         """The gauge of this name for these label values."""
-        family = self._families.get(name)
-        if not isinstance(family, Gauge):
+        child = self._child(name, labels)
+        if not isinstance(child, Gauge):
             raise UnknownMetric(name)
-        return family.labels(*labels) if labels else family
+        return child
 
     def histogram(self, name: str, *labels: str) -> Observing:
         """The histogram of this name for these label values."""
-        family = self._families.get(name)
-        if not isinstance(family, Histogram):
+        child = self._child(name, labels)
+        if not isinstance(child, Histogram):
             raise UnknownMetric(name)
-        return family.labels(*labels) if labels else family
+        return child
+
+    def _child(self, name: str, labels: tuple[str, ...]) -> Counter | Gauge | Histogram:
+        # The library's own look-up of labels takes ten times this one, and a call counts several metrics.
+        key = (name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            family = self._families.get(name)
+            if family is None:
+                raise UnknownMetric(name)
+            child = self._children[key] = family.labels(*labels) if labels else family
+        return child
 
     def _family(self, metric: Metric) -> Counter | Gauge | Histogram:
         labels: Sequence[str] = metric.labels

@@ -56,6 +56,8 @@ def run_service(
     definition: ServiceDefinition, arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
 ) -> NoReturn:
     """Do what the command line says, then exit."""
+    # The C library below grpc writes lines of its own to stderr, with addresses of callers in them; ours say what matters.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     parser = _parser(definition.name)
     options = parser.parse_args(arguments)
     if options.check_config:

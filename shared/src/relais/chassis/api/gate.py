@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, NoReturn, Self, TypeAlias
 
 import grpc
 import grpc.aio
@@ -21,8 +21,8 @@ from relais.chassis.access.recorder import AccessRecorder
 from relais.chassis.api.access import Access, Context, check_permission, check_tenant
 from relais.chassis.api.errors import ApiError, abort, grpc_code
 from relais.chassis.api.methods import MethodRule
-from relais.chassis.api.streams import Streams
 from relais.chassis.api.translation import Translate, to_api_error
+from relais.chassis.api.under_way import CallsUnderWay
 from relais.chassis.metrics import Metrics
 from relais.chassis.tracing import Tracing
 
@@ -52,7 +52,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
     def __init__(self, rules: Mapping[str, MethodRule], parts: Parts) -> None:
         self._rules = rules
         self._parts = parts
-        self._streams = Streams()
+        self._calls = CallsUnderWay()
         self._handlers: dict[str, MethodHandler] = {}
         self._closed = grpc.stream_stream_rpc_method_handler(self._refuse)
 
@@ -67,16 +67,19 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
         inner = await continuation(handler_call_details) if rule is not None else None
         if rule is None or inner is None:
             return self._closed
-        handler = self._handlers[method] = _Guarded(self._parts, self._streams, rule, inner).handler()
+        handler = self._handlers[method] = _Guarded(self._parts, self._calls, rule, inner).handler()
         return handler
 
-    async def drain(self, streams_seconds: float) -> None:
-        """End the streams: bulk streams at their next message, the others after `streams_seconds`, all with DRAINING."""
-        await self._streams.drain(streams_seconds)
+    async def drain(self, seconds: float, streams_seconds: float) -> None:
+        """End the streams, bulk streams at their next message and the others after `streams_seconds`; then refuse what is new, and
+        return when every call has its answer, or after `seconds`.
+        """
+        await self._calls.end_streams(streams_seconds)
+        await self._calls.close(seconds)
 
     async def _refuse(self, _requests: object, context: Context) -> None:
         """A method that does not exist or names no permission: the same answer for both, after the caller is known."""
-        async with _Call(self._parts, UNKNOWN_METHOD, context) as call:
+        async with _Call(self._parts, self._calls, UNKNOWN_METHOD, context) as call:
             call.recognise()
             raise ApiError(ErrorReason.ERROR_REASON_METHOD_CLOSED)
 
@@ -84,9 +87,9 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
 class _Guarded:
     """One method behind the gate."""
 
-    def __init__(self, parts: Parts, streams: Streams, rule: MethodRule, inner: MethodHandler) -> None:
+    def __init__(self, parts: Parts, calls: CallsUnderWay, rule: MethodRule, inner: MethodHandler) -> None:
         self._parts = parts
-        self._streams = streams
+        self._calls = calls
         self._rule = rule
         self._inner = inner
         self._span = rule.method.removeprefix("/")
@@ -106,7 +109,7 @@ class _Guarded:
 
     async def _answer(self, request: object, context: Context) -> object:
         began = perf_counter()
-        async with _Call(self._parts, self._rule.method, context) as call:
+        async with _Call(self._parts, self._calls, self._rule.method, context) as call:
             call.admit(self._rule, request)
             with self._parts.tracing.root(self._span, call.inbound):
                 response = await self._inner.unary_unary(request, context)
@@ -114,9 +117,9 @@ class _Guarded:
             return response
 
     async def _collect(self, requests: AsyncIterator[object], context: Context) -> object:
-        async with _Call(self._parts, self._rule.method, context) as call:
+        async with _Call(self._parts, self._calls, self._rule.method, context) as call:
             call.admit(self._rule, None)
-            with self._streams.held(), self._parts.tracing.root(self._span, call.inbound):
+            with self._calls.stream(), self._parts.tracing.root(self._span, call.inbound):
                 return await self._inner.stream_unary(self._watched(call, requests), context)
 
     def _streaming(self, function: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Awaitable[None]]:
@@ -124,10 +127,10 @@ class _Guarded:
         generates = inspect.isasyncgenfunction(function)
 
         async def stream(request: Any, context: Context) -> None:
-            async with _Call(self._parts, self._rule.method, context) as call:
+            async with _Call(self._parts, self._calls, self._rule.method, context) as call:
                 call.admit(self._rule, None if self._inner.request_streaming else request)
                 source = self._watched(call, request) if self._inner.request_streaming else request
-                with self._streams.held(), self._parts.tracing.root(self._span, call.inbound):
+                with self._calls.stream(), self._parts.tracing.root(self._span, call.inbound):
                     if not generates:
                         await function(source, context)
                         return
@@ -135,7 +138,7 @@ class _Guarded:
                         async for response in responses:
                             call.check_still(self._rule)
                             await context.write(response)
-                if self._streams.draining:
+                if self._calls.draining:
                     raise ApiError(ErrorReason.ERROR_REASON_DRAINING)
 
         return stream
@@ -144,7 +147,7 @@ class _Guarded:
         """The requests of a stream, for as long as the caller may make them and the process is not stopping."""
         async for request in requests:
             call.check_still(self._rule)
-            if self._streams.draining:
+            if self._calls.draining:
                 if self._inner.response_streaming:
                     # What was taken already gets its answers; this request and what follows go to another replica.
                     return
@@ -155,10 +158,11 @@ class _Guarded:
 class _Call:
     """One call: who makes it, how it ends."""
 
-    __slots__ = ("_context", "_credential", "_generation", "_method", "_parts", "_principal")
+    __slots__ = ("_calls", "_context", "_credential", "_generation", "_method", "_parts", "_principal")
 
-    def __init__(self, parts: Parts, method: str, context: Context) -> None:
+    def __init__(self, parts: Parts, calls: CallsUnderWay, method: str, context: Context) -> None:
         self._parts = parts
+        self._calls = calls
         self._method = method
         self._context = context
         self._credential = ""
@@ -180,6 +184,8 @@ class _Call:
         """Judge the call and say who makes it. Raises `ApiError`."""
         principal = self.recognise()
         check_permission(principal, rule)
+        if self._calls.closed:
+            raise ApiError(ErrorReason.ERROR_REASON_DRAINING)
         if rule.unary and self._context.time_remaining() is None:
             raise ApiError(ErrorReason.ERROR_REASON_DEADLINE_MISSING)
         check_tenant(principal, rule, request)
@@ -192,22 +198,28 @@ class _Call:
             check_permission(self._parts.access.principal(self._credential), rule)
 
     async def __aenter__(self) -> Self:
+        self._calls.begin()
         return self
 
     async def __aexit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
-        if error is None:
-            self._count(grpc.StatusCode.OK)
-        elif isinstance(error, grpc.aio.AbortError):
-            self._count(grpc_code(self._context.code()))
-        elif isinstance(error, Exception):
-            told = to_api_error(error, self._method, self._parts.translate)
-            code = grpc_code(told.explanation.code)
-            self._count(code)
-            if code in _DENIALS:
-                self._deny(told.explanation.word)
-            await abort(self._context, told)
-        else:
-            self._count(grpc.StatusCode.CANCELLED)
+        try:
+            if error is None:
+                self._count(grpc.StatusCode.OK)
+            elif isinstance(error, grpc.aio.AbortError):
+                self._count(grpc_code(self._context.code()))
+            elif isinstance(error, Exception):
+                await self._refuse(to_api_error(error, self._method, self._parts.translate))
+            else:
+                self._count(grpc.StatusCode.CANCELLED)
+        finally:
+            self._calls.end()
+
+    async def _refuse(self, told: ApiError) -> NoReturn:
+        code = grpc_code(told.explanation.code)
+        self._count(code)
+        if code in _DENIALS:
+            self._deny(told.explanation.word)
+        await abort(self._context, told)
 
     def _count(self, code: grpc.StatusCode) -> None:
         self._parts.metrics.counter("relais_rpc_server_calls_total", self._method, code.name).inc()

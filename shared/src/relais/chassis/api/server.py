@@ -5,7 +5,6 @@ a certificate come to RELAIS_GRPC_LISTEN, and callers that have only a token to 
 both ports are one server behind one gate.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +32,7 @@ CONNECTION_AGE_MILLISECONDS_MAXIMUM = 10 * 60_000
 CONNECTION_AGE_GRACE_MILLISECONDS = 60 * 60_000
 DRAIN_SECONDS = 20.0
 STREAMS_DRAIN_SECONDS = 3.0
+STOP_SECONDS = 0.5
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAXIMUM),
@@ -91,8 +91,13 @@ class ApiServer:
         await self._server.start()
 
     async def drain(self, seconds: float = DRAIN_SECONDS, streams_seconds: float = STREAMS_DRAIN_SECONDS) -> None:
-        """Take no new call; let calls finish for `seconds`, bulk streams until their next message, idle streams `streams_seconds`."""
-        await asyncio.gather(self._server.stop(seconds), self._gate.drain(min(streams_seconds, seconds)))
+        """End streams, then let calls finish for `seconds`, then stop listening.
+
+        The gate refuses new calls before grpc stops, because grpc forgets a call that arrives at that very moment: its caller hears
+        nothing until the grace is over, which is therefore short.
+        """
+        await self._gate.drain(seconds, min(streams_seconds, seconds))
+        await self._server.stop(STOP_SECONDS)
 
     def _add_port(self, address: Address, *, require_certificate: bool) -> int:
         credentials = server_credentials(self._tls, require_certificate=require_certificate)
