@@ -68,12 +68,13 @@ def test_every_flag_of_the_volet_is_an_enum_that_can_be_undecided() -> None:
     assert [field.name for field in fields] == list(Flags.__struct_fields__)
     for field in fields:
         assert field.type == FieldDescriptor.TYPE_ENUM
+        assert field.enum_type is not None
         assert field.enum_type.values_by_number[0].name == "FLAG_UNSPECIFIED"
 
 
 def test_the_googleapis_files_are_those_of_the_installed_package() -> None:
     installed = Path(google.rpc.status_pb2.__file__).parents[2]
-    files = [file for file in (PROTO / "third_party").rglob("*.proto")]
+    files = list((PROTO / "third_party").rglob("*.proto"))
     assert files
     for file in files:
         assert file.read_bytes() == (installed / file.relative_to(PROTO / "third_party")).read_bytes()
