@@ -13,6 +13,7 @@ import ssl
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import cast
 
 HEAD_BYTES_MAXIMUM = 16 * 1024
 READ_BYTES_MAXIMUM = 256 * 1024
@@ -75,8 +76,8 @@ class SinkProtocol(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are not asyncio's own classes, though they do all that these promise.
+        self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 -- the loop's hint is smaller than what we have.
         return self._view[self._held :]
