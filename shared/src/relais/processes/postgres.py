@@ -24,6 +24,10 @@ START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 60.0
 STRAY_TIMEOUT_SECONDS = 30.0
 
+# A batch of bodies is allocated and freed with every append. glibc would give the memory back to the kernel each time and fault it in
+# again, page by page: keeping it doubles the bodies stored per second (measured: 1,020-1,420/s against 2,070-2,150/s).
+MEMORY_KEPT = {"MALLOC_TOP_PAD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "134217728", "MALLOC_MMAP_THRESHOLD_": "33554432"}
+
 # The eighth line of postmaster.pid is the server's own word for its state (src/backend/utils/init/miscinit.c).
 _STATUS_LINE = 7
 
@@ -138,7 +142,7 @@ class PostgresServer:
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with place.log_file.open("ab") as log:
-            popen = run_as.start(command, stdout=log, stderr=subprocess.STDOUT, cwd="/")
+            popen = run_as.start(command, MEMORY_KEPT, stdout=log, stderr=subprocess.STDOUT, cwd="/")
         running = RunningProcess("postgres", popen, place.log_file)
         if self._leash is not None:
             self._leash.hold(running.pid, signal.SIGINT)

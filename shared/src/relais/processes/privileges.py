@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +27,11 @@ class Unprivileged:
     user: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
-    def start(self, command: list[str], **options: object) -> "subprocess.Popen[bytes]":
+    def start(self, command: list[str], variables: Mapping[str, str] | None = None, **options: object) -> "subprocess.Popen[bytes]":
         """`subprocess.Popen` of the command as this user, in a session of its own so that Ctrl-C reaches only the starter."""
         if self.user is not None:
             options |= {"user": self.user, "group": self.user, "extra_groups": []}
-        environment = {**os.environ, **self.environment}
+        environment = {**os.environ, **self.environment, **(variables or {})}
         return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
             [*self.prefix, *command], env=environment, start_new_session=True, stdin=subprocess.DEVNULL, **options
         )
