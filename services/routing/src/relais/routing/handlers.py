@@ -126,6 +126,7 @@ class _Batch:
         self._policies = policies
         self._stored = stored
         self._documents: dict[tuple[str, str], DocumentState] = {}
+        self._effective: dict[tuple[str, tuple[str, ...]], EffectivePolicy | None] = {}
         self._events: dict[tuple[str, str], list[NewEvent]] = {}
         self._work: dict[tuple[str, str], list[dict[str, object]]] = {}
 
@@ -161,7 +162,10 @@ class _Batch:
     def _route(self, one: Opened, submission: Submission, status: InsStatus) -> Command:
         if one.content is None:
             return HoldUnreadable(submission, status, one.unreadable)
-        policy = self._policies.effective(one.announcement.tenant, one.scopes, self._stored)
+        key = (one.announcement.tenant, one.scopes)
+        if key not in self._effective:
+            self._effective[key] = self._policies.effective(*key, self._stored)
+        policy = self._effective[key]
         return Route(submission, status, Circumstances(one.content, self._day, self._law, policy, one.destination_key))
 
 

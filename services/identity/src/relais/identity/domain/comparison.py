@@ -43,6 +43,8 @@ def normalise_name(written: str) -> str:
     Compatibility forms (full width, ligatures) are folded; letters of other alphabets are kept, so a look-alike is another name.
     Idempotent. A name of signs only becomes empty, and counts as absent.
     """
+    if written.isascii():
+        return _NOT_WORD.sub(" ", written.lower()).strip()
     # Folding the case can make new sequences to decompose, and decomposing new capitals; twice each is stable (UAX #15, D145).
     folded = written
     for _ in range(2):

@@ -64,7 +64,7 @@ class InsRules:
 
 def canonical_matricule(written: str) -> str:
     """A matricule as it is compared: without the blanks people write into it, Corsica's letter in upper case."""
-    return "".join(written.split()).upper()
+    return written if written.isdigit() else "".join(written.split()).upper()
 
 
 def key_of(body: str) -> str:

@@ -22,9 +22,12 @@ _PLAIN: Final = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?P<domain>[a-z0
 
 def canonical_address(written: str) -> str:
     """An address as it is compared: compatibility forms, case, invisible signs, `mailto:` and a trailing dot folded away."""
-    folded = unicodedata.normalize("NFKC", written).translate(_DOTS).casefold()
-    visible = "".join(sign for sign in folded if unicodedata.category(sign) not in _INVISIBLE).strip()
-    return visible.removeprefix(_SCHEME).rstrip(".")
+    if written.isascii() and written.isprintable():
+        visible = written.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", written).translate(_DOTS).casefold()
+        visible = "".join(sign for sign in folded if unicodedata.category(sign) not in _INVISIBLE)
+    return visible.strip().removeprefix(_SCHEME).rstrip(".")
 
 
 def is_plain(canonical: str) -> bool:
