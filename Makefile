@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 REPLICAS ?= 1
 BIN := .venv/bin
-DISTRIBUTIONS := proto shared services/ingestion services/identity services/routing services/delivery services/cli deploy/embedded deploy/sandbox
+DISTRIBUTIONS := proto shared services/ingestion services/identity services/routing services/delivery services/cli deploy/embedded deploy/sandbox deploy/demo
 READY := .venv/ready
 
 .PHONY: help setup demo test check fmt proto up down status bench faults clean lock
@@ -61,5 +61,5 @@ clean: ## stop the stack; remove the environment, the caches and the stack's dat
 
 lock: $(READY)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-		$(foreach name,api shared ingestion identity routing delivery cli embedded sandbox,--no-emit-package relais-$(name)) \
+		$(foreach name,api shared ingestion identity routing delivery cli embedded sandbox demo,--no-emit-package relais-$(name)) \
 		$(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.lock

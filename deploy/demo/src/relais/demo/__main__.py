@@ -1,0 +1,5 @@
+"""`python -m relais.demo`."""
+
+from relais.demo.main import main
+
+main()
