@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import chain
 from uuid import UUID
 
+from relais.chassis.failpoints import Failpoint, reach
 from relais.clock import Clock
 from relais.contracts import decode
 from relais.contracts.ingestion import DocumentReceived
@@ -165,6 +166,7 @@ class Intake:
         large = list(chain.from_iterable(one.staged for one in sealed))
         if large:
             await self._blobs.put(large)
+            reach(Failpoint.INTAKE_AFTER_STAGE)
 
     async def _append(self, sealed: Sequence[SealedSubmission]) -> list[Appended]:
         together = [one.append for one in sealed if not one.names_staged_body]
@@ -172,11 +174,13 @@ class Intake:
         return [(await self._append_once([one.append]))[0] if one.names_staged_body else next(answers) for one in sealed]
 
     async def _append_once(self, appends: list[Append]) -> list[Appended]:
+        reach(Failpoint.INTAKE_BEFORE_APPEND)
         try:
             answers = await self._log.append(appends)
         except OutcomeUnknown:
             # The ids decide: appending the same batch again stores nothing twice and says where everything is.
             answers = await self._log.append(appends)
+        reach(Failpoint.INTAKE_AFTER_APPEND)
         self._committed()
         return answers
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import grpc.aio
 
 from relais.api.ingestion.v1 import ingestion_pb2 as pb
+from relais.chassis.api.errors import ApiError
 from relais.ingestion.api.refusals import REFUSALS, refusal_of
 from relais.ingestion.api.views import receipt_message
 from relais.ingestion.intake import Receipt
@@ -24,11 +25,12 @@ Context: TypeAlias = "grpc.aio.ServicerContext[pb.SubmitDocumentsRequest, pb.Sub
 
 
 class BulkStream:
-    """One SubmitDocuments stream."""
+    """One SubmitDocuments stream. `refused` hears of each refusal at the edge, because the gate sees only what ends a call."""
 
-    def __init__(self, context: Context, receive: Receive) -> None:
+    def __init__(self, context: Context, receive: Receive, refused: Callable[[ApiError], None]) -> None:
         self._context = context
         self._receive = receive
+        self._refused = refused
         self._responses: deque[pb.SubmitDocumentsResponse] = deque()
         self._answered = asyncio.Event()
         self._room = asyncio.Event()
@@ -58,7 +60,9 @@ class BulkStream:
         try:
             tenant, receipt = await self._receive(message.request)
         except REFUSALS as error:
-            self._answer(size, pb.SubmitDocumentsResponse(correlation=correlation, status=refusal_of(error).status()))
+            refusal = refusal_of(error)
+            self._refused(refusal)
+            self._answer(size, pb.SubmitDocumentsResponse(correlation=correlation, status=refusal.status()))
             return
         receipt.add_done_callback(lambda done: self._answer(size, _response(correlation, tenant, done)))
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2
 
 from relais.api.access.v1.error_reason_pb2 import ErrorReason
 from relais.api.ingestion.v1 import document_pb2, ingestion_pb2, ingestion_pb2_grpc, submission_pb2
@@ -32,6 +33,8 @@ from relais.ingestion.watching import WatchDesk
 UPLOAD_CHUNK_BYTES_MAXIMUM = 1024 * 1024
 DOCUMENT_PATTERN = "tenants/{tenant}/documents/{document}"
 FINAL_STATES = frozenset({"DONE", "REJECTED"})
+
+_SUBMIT_DOCUMENTS = "/relais.api.ingestion.v1.IngestionService/SubmitDocuments"
 
 _VERDICTS = {
     Verdict.NEW_DOCUMENT: ingestion_pb2.ValidateDocumentResponse.VERDICT_NEW_DOCUMENT,
@@ -81,7 +84,13 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
         context: "grpc.aio.ServicerContext[ingestion_pb2.SubmitDocumentsRequest, ingestion_pb2.SubmitDocumentsResponse]",
     ) -> None:
         """Many documents over one stream."""
-        await BulkStream(context, self._receive_one).run(requests)
+        await BulkStream(context, self._receive_one, self._record_denial).run(requests)
+
+    def _record_denial(self, refusal: ApiError) -> None:
+        if refusal.explanation.code == code_pb2.PERMISSION_DENIED:
+            principal = caller()
+            tenant = "" if principal.of_platform else principal.tenant
+            self._recorder.denied(method=_SUBMIT_DOCUMENTS, code=refusal.explanation.word, credential=principal.credential, tenant=tenant)
 
     async def _receive_one(self, request: ingestion_pb2.SubmitDocumentRequest) -> tuple[str, asyncio.Future[Receipt]]:
         # A trace for each submission of the stream, as if it had come alone.
