@@ -73,7 +73,7 @@ class NatsBus:
 
     async def close(self) -> None:
         """Close the connection; what was not answered stays unknown."""
-        await self._client.close()
+        await self._client.leave()
 
     async def ensure_stream(self, log: str) -> StreamState:
         wanted = self._configuration(log)

@@ -59,6 +59,7 @@ class RawClient(Client):
         self._on_loss: list[Callable[[], None]] = []
         self._error_reported = ""
         self._reachable = asyncio.Event()
+        self._leaving = False
         self.losses = 0
 
     @classmethod
@@ -97,6 +98,11 @@ class RawClient(Client):
         except TimeoutError as error:
             raise BusUnavailable("not connected") from error
 
+    async def leave(self) -> None:
+        """Close the connection for good."""
+        self._leaving = True
+        await self.close()
+
     def on_loss(self, react: Callable[[], None]) -> None:
         """Call this whenever the connection breaks: answers that were on their way will not come any more."""
         self._on_loss.append(react)
@@ -134,7 +140,8 @@ class RawClient(Client):
     async def _report_lost(self) -> None:
         self.losses += 1
         self._reachable.clear()
-        _log.warning("bus_connection_lost")
+        if not self._leaving:
+            _log.warning("bus_connection_lost")
         for react in self._on_loss:
             react()
 

@@ -22,7 +22,7 @@ from relais.transport.bus import BATCH_BYTES_MAXIMUM, BATCH_MESSAGES_MAXIMUM, An
 EXPECTED_LAST_HEADER: Final = "Nats-Expected-Last-Sequence"
 SUBJECTS_CACHED_MAXIMUM: Final = 4096
 
-_SUBJECT = re.compile(r"[a-z0-9._-]+")
+_SUBJECT = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+){3,}")
 _HEAD = f"NATS/1.0\r\n{POSITION_HEADER}: "
 _PREVIOUS = f"\r\n{PREVIOUS_HEADER}: "
 _POSITION_FIELD = f"{POSITION_HEADER}: ".encode()
