@@ -24,9 +24,9 @@ from relais.contracts.routing import (
 from relais.contracts.submission import InsStatus, Recipient, SealedContent, Submission
 from relais.eventlog.memory import MemoryEventLog
 from relais.eventlog.record import Append, NewEvent, StoredEvent
-from relais.routing.handlers import RoutingHandler
+from relais.routing.handlers import SITE_WAIT_SECONDS, RoutingHandler
 from relais.testing.clock import ManualClock
-from relais.transport.bus import Announcement, Delivered
+from relais.transport.bus import Announcement, BusUnavailable, Delivered
 from relais.vault.keys import MemoryKeyRing
 from relais.vault.seal import document_key, seal_content
 from relais.vault.vault import SubjectKey
@@ -80,7 +80,9 @@ class World:
     def __init__(self, start: datetime = datetime(2026, 5, 1, 8, 0, tzinfo=UTC), log: CountingLog | None = None) -> None:
         self.log = log or CountingLog("routing", ManualClock())
         self.keys = MemoryKeyRing()
-        self.handler = RoutingHandler(self.log, self.keys, KnownSites(), LAW, ManualClock(start))
+        self.sites = KnownSites()
+        self.clock = ManualClock(start)
+        self.handler = RoutingHandler(self.log, self.keys, self.sites, LAW, self.clock)
         self.position = 0
 
     async def activate(self, scope: str, policy: Policy, version: int = 1) -> None:
@@ -185,11 +187,28 @@ async def test_a_groups_policy_counts_for_its_sites_only(world: World) -> None:
     assert [fact.submission.document for fact in facts if isinstance(fact, DocumentHeld)] == ["d2"]
 
 
-async def test_without_a_policy_or_at_an_unknown_site_a_document_waits() -> None:
+async def test_without_a_policy_a_document_waits_for_a_person() -> None:
     world = World()
     assert held(await world.commit(await world.verified())) == ["POLICY_MISSING"]
-    await world.activate("tenant", EVERYTHING)
-    assert held(await world.commit(await world.verified("r2", "d2", site="site-z"))) == ["POLICY_MISSING"]
+
+
+async def test_a_site_that_was_not_read_yet_is_waited_for_and_takes_nobody_elses_policy(world: World) -> None:
+    delivered = await world.verified("r1", "d1", site="site-z")
+    with pytest.raises(BusUnavailable):
+        await world.commit(delivered)
+    await world.clock.advance(SITE_WAIT_SECONDS - 1)
+    with pytest.raises(BusUnavailable):
+        await world.commit(delivered)
+    world.sites.groups["site-z"] = ""
+    assert len(planned(await world.commit(delivered))) == 3
+
+
+async def test_a_site_that_never_comes_holds_its_documents_and_stops_nobody_for_ever(world: World) -> None:
+    delivered = await world.verified("r1", "d1", site="site-z")
+    with pytest.raises(BusUnavailable):
+        await world.commit(delivered)
+    await world.clock.advance(SITE_WAIT_SECONDS)
+    assert held(await world.commit(delivered)) == ["POLICY_MISSING"]
 
 
 async def test_a_release_at_identity_is_routed_with_the_status_that_was_given(world: World) -> None:

@@ -35,7 +35,7 @@ from relais.routing.domain.policy import SCOPE, EffectivePolicy, ScopeState, eff
 from relais.routing.held import held_rows
 from relais.routing.law.age import day_of_sending
 from relais.routing.ports import Sites
-from relais.transport.bus import Announcement, Delivered
+from relais.transport.bus import Announcement, BusUnavailable, Delivered
 from relais.transport.handling import effect_id
 from relais.vault.seal import document_key, open_content
 from relais.vault.vault import KeyRing, SealBroken, SubjectKey
@@ -43,6 +43,7 @@ from relais.vault.vault import KeyRing, SealBroken, SubjectKey
 CONSUMER = "routing"
 ACTOR = "service:routing"
 SCOPES_CACHED_MAXIMUM = 10_000
+SITE_WAIT_SECONDS = 30.0
 
 _DESTINATION_KEY_PURPOSE = b"relais.destination-key.v1"
 
@@ -89,6 +90,7 @@ class RoutingHandler:
         self._law = law
         self._clock = clock
         self._policies = Policies()
+        self._unknown_since: dict[tuple[str, str], float] = {}
 
     async def handle(self, batch: Sequence[Delivered]) -> list[Append]:
         """The effects of a batch, in order; facts that say nothing to routing have none."""
@@ -113,8 +115,24 @@ class RoutingHandler:
             content = open_content(key, submission.document, submission.sealed)
         except SealBroken:
             return Opened(one.announcement, one.fact)
-        scopes = scopes_in_force(self._sites, one.announcement.tenant, submission.site)
+        scopes = self._scopes(one.announcement.tenant, submission.site)
         return Opened(one.announcement, one.fact, content, destination_key_of(key), scopes=scopes)
+
+    def _scopes(self, tenant: str, site: str) -> tuple[str, ...]:
+        """The scopes that decide for a site.
+
+        Ingestion took nothing in from a site that is not registered, so one that is unknown here was not read yet: wait for it, but
+        not for ever. Raises `BusUnavailable`, which the consumer waits out.
+        """
+        scopes = scopes_in_force(self._sites, tenant, site)
+        if scopes:
+            return scopes
+        now = self._clock.monotonic()
+        if len(self._unknown_since) >= SCOPES_CACHED_MAXIMUM:
+            self._unknown_since.clear()
+        if now - self._unknown_since.setdefault((tenant, site), now) < SITE_WAIT_SECONDS:
+            raise BusUnavailable("the registry was not read as far as this site")
+        return ()
 
 
 class _Batch:
@@ -170,7 +188,7 @@ class _Batch:
 
 
 def scopes_in_force(sites: Sites, tenant: str, site: str) -> tuple[str, ...]:
-    """The scopes that decide for a site; none for one that is not registered here yet, so that nobody's policy is taken for its own."""
+    """The scopes that decide for a site; none for one that is unknown here, so that nobody's policy is taken for its own."""
     group = sites.group_of(tenant, site)
     return () if group is None else scopes_of(site, group)
 
