@@ -17,6 +17,7 @@ _WITHDRAWALS = {
     SuppressReason.IDENTITY_NOT_QUALIFIED: AbandonReason.IDENTITY_NO_LONGER_RELEASED,
     SuppressReason.TEST_IDENTITY: AbandonReason.IDENTITY_NO_LONGER_RELEASED,
     SuppressReason.PATIENT_ADDRESS_IS_NOT_THE_PATIENT: AbandonReason.IDENTITY_NO_LONGER_RELEASED,
+    SuppressReason.IDENTITY_REJECTED: AbandonReason.IDENTITY_NO_LONGER_RELEASED,
 }
 # Holds that doubt whose document it is. The others concern one kind of destination, which routing withdraws by ordinal.
 _IDENTITY_HOLDS = frozenset(
