@@ -141,3 +141,12 @@ async def test_a_wrong_declared_hash_and_a_document_over_the_limit_are_refused()
         with pytest.raises(DocumentTooLarge):
             await bench.reception.receive(request_for(DOCUMENT), DOCUMENT.body + b" " * 4 * 1024 * 1024, b"")
         assert not await received(bench)
+
+
+async def test_recipients_that_no_later_fact_could_carry_are_refused_at_the_door() -> None:
+    crowd = tuple(Recipient(kind=RecipientKind.PROFESSIONAL, address=f"{n}" + "a" * 310, fallback_address="b" * 320) for n in range(100))
+    async with running_intake() as bench:
+        with pytest.raises(SubmissionRefused) as refused:
+            await bench.submit(request_for(DOCUMENT, recipients=crowd), DOCUMENT.body)
+        assert refused.value.reason is RefusalReason.FIELD_TOO_LONG
+        assert not await received(bench)

@@ -24,6 +24,7 @@ class RefusalReason(StrEnum):
     DOCUMENT_ID_REUSED = "DOCUMENT_ID_REUSED"
     MASKING_LOOSENED = "MASKING_LOOSENED"
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
+    FIELD_TOO_LONG = "FIELD_TOO_LONG"
 
 
 class SubmissionRefused(Exception):

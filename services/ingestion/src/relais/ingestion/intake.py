@@ -160,7 +160,11 @@ class Intake:
             _fail(waiting, SubjectErased())
             return None
         source = waiting.source if verdict is Verdict.NEW_DOCUMENT else BodySource(reference=_received(stored[0]).submission.body)
-        return seal_submission(checked, state, subject, source, self._clock.now())
+        try:
+            return seal_submission(checked, state, subject, source, self._clock.now())
+        except SubmissionRefused as refusal:
+            _fail(waiting, refusal)
+            return None
 
     async def _stage(self, sealed: Sequence[SealedSubmission]) -> None:
         large = list(chain.from_iterable(one.staged for one in sealed))

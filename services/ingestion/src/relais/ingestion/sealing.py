@@ -6,11 +6,15 @@ from datetime import datetime
 from relais.contracts import encode
 from relais.contracts.submission import BodyReference, SealedContent, Submission
 from relais.eventlog.record import Append, NewEvent, SealedChunk
-from relais.ingestion.domain import DocumentState, TakeIn, decide
+from relais.ingestion.domain import DocumentState, RefusalReason, SubmissionRefused, TakeIn, decide
 from relais.ingestion.journeys import received_row
 from relais.ingestion.request import Checked
 from relais.vault.seal import body_reference, document_key, new_blob, seal_body, seal_content
 from relais.vault.vault import INLINE_BODY_BYTES_MAXIMUM, SubjectKey
+
+
+# Every later fact of the road carries the sealed part on, as Base64 in at most 64 KiB, beside what it says itself.
+SEALED_BYTES_MAXIMUM = 36 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class SealedSubmission:
 def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey, source: BodySource, now: datetime) -> SealedSubmission:
     """Seal a submission under its document's key and make its facts.
 
-    The subject of a known document is the one of its first receipt, whatever a later request declares: the body was sealed
+    Raises `SubmissionRefused` when header and recipients together are more than a fact may carry on. The subject of a known document is the one of its first receipt, whatever a later request declares: the body was sealed
     under that key.
     """
     request = checked.request
@@ -54,6 +58,9 @@ def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey,
         document_sha256=checked.sha256,
         title=checked.header.title,
     )
+    sealed = seal_content(key, checked.document, content)
+    if len(sealed) > SEALED_BYTES_MAXIMUM:
+        raise SubmissionRefused(RefusalReason.FIELD_TOO_LONG, "recipients")
     submission = Submission(
         document=checked.document,
         request=request.request,
@@ -66,7 +73,7 @@ def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey,
         recipients_count=len(request.recipients),
         received_at=now.isoformat(),
         body=reference,
-        sealed=seal_content(key, checked.document, content),
+        sealed=sealed,
     )
     facts = decide(TakeIn(submission, checked.fingerprints), state)
     events = tuple(
