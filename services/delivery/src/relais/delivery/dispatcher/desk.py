@@ -52,6 +52,7 @@ class Desk:
         """The attempt of a reserved delivery is recorded. False when the reservation had run out: then the queue has it."""
         if self._reserved.pop(parcel.id, None) is None:
             return False
+        parcel.looked_at = self._clock.monotonic()
         self.ready.append(parcel)
         return True
 

@@ -20,6 +20,7 @@ from relais.delivery.dispatcher.settings import WINDOW_DOCUMENTS_MAXIMUM, Endpoi
 from relais.delivery.dispatcher.tools import Tools
 from relais.delivery.domain.answers import Answer, Refused, Retry, Unknown
 from relais.delivery.domain.commands import CannotSend, DeliveryCommand, GiveBack, NotStarted, RecordAnswer
+from relais.delivery.domain.state import Phase
 from relais.delivery.ports import BodyUnavailable, BodyUnreadable, Connector, DeliveryId, EndpointLease
 from relais.eventlog.log import LogUnavailable
 from relais.transport.bell import Bell
@@ -77,8 +78,10 @@ class EndpointDispatcher:
         return self._gate.wide_open and self._desk.reserve(delivery)
 
     def hand_over(self, parcel: Parcel) -> None:
-        """The attempt of a reserved delivery is recorded."""
-        if self._desk.hand_over(parcel):
+        """The attempt of a reserved delivery is recorded; its batch may have withdrawn it in the same breath."""
+        if parcel.state.phase is not Phase.ATTEMPTED:
+            self.release(parcel.id)
+        elif self._desk.hand_over(parcel):
             self._load_bell.ring()
 
     def release(self, delivery: DeliveryId) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from relais.contracts.submission import BodyReference
 from relais.delivery.dispatcher.parcel import Parcel
 from relais.delivery.dispatcher.settings import WINDOW_BYTES_MAXIMUM
 from relais.delivery.domain.delivery import idempotency_key
-from relais.delivery.ports import BodyUnavailable, BodyUnreadable, Call, LargeBody, WorkQueue
+from relais.delivery.ports import BodyUnavailable, BodyUnreadable, Call, DeliveryId, LargeBody, WorkQueue
 from relais.eventlog.record import SealedChunk
 from relais.vault.seal import BodyOpener, document_key, open_body, open_content
 from relais.vault.vault import BlobStore, KeyRing, SealBroken, SubjectKey, VaultUnavailable
@@ -24,16 +25,12 @@ LOOK_SECONDS_MAXIMUM = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A parcel with what it takes to open it. Without a key the subject was erased; `closed` says that it must not go (any more).
-
-    `looked_at` is when both were true, in the clock's monotonic seconds.
-    """
+    """A parcel with what it takes to open it. Without a key the subject was erased; `closed` says that it must not go (any more)."""
 
     parcel: Parcel
     key: SubjectKey | None
     chunks: Sequence[SealedChunk]
     closed: bool
-    looked_at: float
 
 
 class CannotOpen(Exception):
@@ -54,27 +51,35 @@ class Loader:
         self._clock = clock
 
     async def load(self, parcels: Sequence[Parcel]) -> list[Loaded]:
-        """Three look-ups at once for the whole batch. Raises `VaultUnavailable` or `LogUnavailable`."""
-        now = self._clock.monotonic()
+        """The look-ups for a whole batch, all at once. Raises `VaultUnavailable` or `LogUnavailable`."""
         blobs = [UUID(parcel.scheduled.submission.body.blob) for parcel in parcels if parcel.size <= WINDOW_BYTES_MAXIMUM]
-        subjects = [(parcel.id.tenant, UUID(parcel.scheduled.submission.subject)) for parcel in parcels]
-        closed, keys, bodies = await asyncio.gather(
-            self._queue.closed_among([parcel.id for parcel in parcels]), self._keys.subjects(subjects), self._blobs.get_many(blobs)
-        )
+        closed, keys, bodies = await asyncio.gather(self._closed(parcels), self._subjects(parcels), self._blobs.get_many(blobs))
         return [
-            Loaded(parcel, key, bodies.get(UUID(parcel.scheduled.submission.body.blob), ()), parcel.id in closed, now)
+            Loaded(parcel, key, bodies.get(UUID(parcel.scheduled.submission.body.blob), ()), parcel.id in closed)
             for parcel, key in zip(parcels, keys, strict=True)
         ]
 
     async def look_again(self, loaded: Loaded) -> Loaded:
-        """The same with a fresh look, when the one it was loaded with is too old: a partner is slow, or calls are few per second."""
-        now = self._clock.monotonic()
-        if now - loaded.looked_at <= LOOK_SECONDS_MAXIMUM:
-            return loaded
+        """The same after a fresh look, when the last one is too old: a partner is slow, or calls are few per second."""
         parcel = loaded.parcel
-        subject = (parcel.id.tenant, UUID(parcel.scheduled.submission.subject))
-        closed, (key,) = await asyncio.gather(self._queue.closed_among([parcel.id]), self._keys.subjects([subject]))
-        return replace(loaded, key=key, closed=parcel.id in closed, looked_at=now)
+        if self._clock.monotonic() - parcel.looked_at <= LOOK_SECONDS_MAXIMUM:
+            return loaded
+        closed, (key,) = await asyncio.gather(self._closed([parcel]), self._subjects([parcel]))
+        return replace(loaded, key=key, closed=loaded.closed or parcel.id in closed)
+
+    async def _closed(self, parcels: Sequence[Parcel]) -> AbstractSet[DeliveryId]:
+        """Which of those that were looked at too long ago must not go."""
+        now = self._clock.monotonic()
+        stale = [parcel for parcel in parcels if now - parcel.looked_at > LOOK_SECONDS_MAXIMUM]
+        if not stale:
+            return frozenset()
+        closed = await self._queue.closed_among([parcel.id for parcel in stale])
+        for parcel in stale:
+            parcel.looked_at = now
+        return closed
+
+    async def _subjects(self, parcels: Sequence[Parcel]) -> list[SubjectKey | None]:
+        return await self._keys.subjects([(parcel.id.tenant, UUID(parcel.scheduled.submission.subject)) for parcel in parcels])
 
     def open(self, loaded: Loaded, timeout_seconds: float) -> Call:
         """The call, with the body opened or, for one larger than the window, ready to be opened as it goes. Raises `CannotOpen`."""

@@ -11,7 +11,11 @@ from relais.delivery.ports import DeliveryId
 
 @dataclass(slots=True)
 class Parcel:
-    """What is known of one delivery: what to carry, how it stands, and the version of its stream that this follows from."""
+    """What is known of one delivery: what to carry, how it stands, and the version of its stream that this follows from.
+
+    `looked_at` is when it was last certain that nobody had withdrawn it, in the clock's monotonic seconds: a plan that was just
+    committed is routing's newest word, and a row that was just pulled was neither withdrawn nor parked.
+    """
 
     id: DeliveryId
     scheduled: DeliveryScheduled
@@ -19,6 +23,7 @@ class Parcel:
     traceparent: str
     state: DeliveryState
     version: int
+    looked_at: float = 0.0
 
     @property
     def size(self) -> int:

@@ -50,7 +50,7 @@ class Puller:
     async def _look(self) -> bool:
         """Take what is due, as far as there is room; True when there may be more."""
         self._desk.forget_lost_reservations()
-        limit = self._room()
+        limit, now = self._room(), self._tools.clock.monotonic()
         due = await self._tools.queue.due(self._settings.id, self._tools.clock.now(), limit, self._desk.in_flight)
         self._gate.mode = due.mode
         # A plan may have reserved one of these while the queue was being asked.
@@ -58,19 +58,20 @@ class Puller:
         if fresh:
             self._desk.take(fresh)
             try:
-                await self._attempt(fresh)
+                await self._attempt(fresh, now)
             except BaseException:
                 for delivery in fresh:
                     self._desk.finish(delivery)
                 raise
         return limit == 0 or len(due.deliveries) == limit
 
-    async def _attempt(self, deliveries: Sequence[DeliveryId]) -> None:
+    async def _attempt(self, deliveries: Sequence[DeliveryId], looked_at: float) -> None:
         streams = await self._tools.log.read_streams([(delivery.tenant, delivery.stream) for delivery in deliveries])
         command = Attempt(now=self._tools.clock.now(), policy=self._settings.retry)
         for delivery in deliveries:
             parcel = parcel_of(delivery, streams[delivery.tenant, delivery.stream])
             assert parcel is not None, "a row of the queue is written with the fact that schedules it"
+            parcel.looked_at = looked_at
             self._tools.recorder.post(parcel, command, self._attempted)
 
     def _attempted(self, parcel: Parcel, facts: Sequence[Fact]) -> None:

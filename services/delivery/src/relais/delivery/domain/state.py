@@ -1,7 +1,9 @@
 """Where one delivery stands: what the next decision needs, folded from its facts."""
 
-from dataclasses import dataclass, replace
 from enum import Enum
+
+import msgspec
+from msgspec.structs import replace
 
 from relais.contracts import Fact
 from relais.contracts.delivery import (
@@ -40,8 +42,7 @@ class Phase(Enum):
     ABANDONED = "abandoned"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryState:
+class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
     """What the next decision needs. `attempts` counts all of them; `uncounted` those before a person's retry and those never begun."""
 
     phase: Phase = Phase.UNPLANNED
