@@ -12,7 +12,6 @@ from relais.ingestion.request import Checked
 from relais.vault.seal import body_reference, document_key, new_blob, seal_body, seal_content
 from relais.vault.vault import INLINE_BODY_BYTES_MAXIMUM, SubjectKey
 
-
 # Every later fact of the road carries the sealed part on, as Base64 in at most 64 KiB, beside what it says itself.
 SEALED_BYTES_MAXIMUM = 36 * 1024
 
@@ -44,7 +43,9 @@ class SealedSubmission:
 def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey, source: BodySource, now: datetime) -> SealedSubmission:
     """Seal a submission under its document's key and make its facts.
 
-    Raises `SubmissionRefused` when header and recipients together are more than a fact may carry on. The subject of a known document is the one of its first receipt, whatever a later request declares: the body was sealed
+    Raises `SubmissionRefused` when header and recipients together are more than a fact may carry on.
+
+    The subject of a known document is the one of its first receipt, whatever a later request declares: the body was sealed
     under that key.
     """
     request = checked.request
