@@ -1,7 +1,8 @@
 """The journeys read model: what each fact of any log adds to its document's row. Pure; the merge is the database's.
 
 The logs speak in any order. Each fact becomes a delta that commutes with the deltas of the other logs: a service's own word
-(identity, routing) is written by that service's facts alone, and outcomes are kept apart from plans.
+(identity, routing, hold) is written by that service's facts alone, for each request on the document apart, and outcomes are kept
+apart from plans. A document that was done is on its way again as soon as it is asked for once more.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,11 @@ from relais.transport.bus import Delivered
 from relais.transport.handling import Effects, Unhandleable, document_of, fact_of
 
 Row = dict[str, object]
+
+_LISTS = frozenset({"steps", "suppressed"})
+_MAPS = frozenset({"asked", "identity", "routing", "hold", "planned", "outcomes"})
+# What is said of the whole document stands beside its requests, under a name that no request_id (a UUID) can have.
+_PARKED = "parked"
 
 
 class JourneysKeeper:
@@ -48,7 +54,8 @@ def _delta(delivered: Delivered) -> Row | None:
 def received_row(tenant: str, submission: Submission, tag: str) -> Row:
     """The row that intake itself writes with its fact; the position is the database's to know, so the step carries 0."""
     at = submission.received_at
-    return {**_submission_row(submission), "tenant": tenant, "updated_at": at, "steps": [_step("ingestion", 0, tag, at)]}
+    asked = {submission.request: True}
+    return {**_submission_row(submission), "tenant": tenant, "updated_at": at, "asked": asked, "steps": [_step("ingestion", 0, tag, at)]}
 
 
 def delta_of(fact: Fact, log: str, position: int, at: str) -> Row | None:
@@ -65,9 +72,9 @@ def merge(first: Row, second: Row) -> Row:
     merged = dict(first)
     for key, value in second.items():
         before = merged.get(key)
-        if key in ("steps", "suppressed") and isinstance(before, list) and isinstance(value, list):
+        if key in _LISTS and isinstance(before, list) and isinstance(value, list):
             merged[key] = before + value
-        elif key in ("planned", "outcomes") and isinstance(before, dict) and isinstance(value, dict):
+        elif key in _MAPS and isinstance(before, dict) and isinstance(value, dict):
             merged[key] = {**before, **value}
         else:
             merged[key] = value
@@ -80,13 +87,15 @@ _Said = tuple[str, Sequence[str], int | None, Row]
 def _of_identity(fact: Fact) -> _Said | None:
     match fact:
         case IdentityVerified() | IdentityReleased():
-            return _of_submission(fact.submission, [fact.ins_status.value], {"identity": "verified"})
+            return _of_submission(fact.submission, [fact.ins_status.value], {"identity": {fact.submission.request: "verified"}})
         case IdentityHeld():
-            return _of_submission(fact.submission, [reason.value for reason in fact.reasons], {"identity": "held"})
+            return _of_submission(
+                fact.submission, [reason.value for reason in fact.reasons], {"identity": {fact.submission.request: "held"}}
+            )
         case IdentityParked():
-            return fact.document, [fact.reason.value], None, {"identity": "held"}
+            return fact.document, [fact.reason.value], None, {"identity": {_PARKED: "held"}}
         case IdentityRejected():
-            return fact.document, (), None, {"identity": "rejected"}
+            return fact.document, (), None, {"identity": {fact.request: "rejected"}}
         case _:
             return None
 
@@ -94,18 +103,20 @@ def _of_identity(fact: Fact) -> _Said | None:
 def _of_routing(fact: Fact) -> _Said | None:
     match fact:
         case DocumentHeld():
-            return _of_submission(fact.submission, [reason.value for reason in fact.reasons], {"routing": "decided", "hold": "held"})
+            request = fact.submission.request
+            said: Row = {"routing": {request: "decided"}, "hold": {request: "held"}}
+            return _of_submission(fact.submission, [reason.value for reason in fact.reasons], said)
         case RouteParked():
-            return fact.document, [fact.reason.value], None, {"routing": "decided", "hold": "held"}
+            return fact.document, [fact.reason.value], None, {"hold": {_PARKED: "held"}}
         case DocumentReleased():
-            return fact.document, (), None, {"hold": "released"}
+            return fact.document, (), None, {"hold": {fact.request: "released"}}
         case RoutePlanned():
             planned = {str(one.ordinal): {"kind": one.kind.value, "endpoint": one.endpoint} for one in fact.destinations}
-            return _of_submission(fact.submission, (), {"routing": "decided", "planned": planned})
+            return _of_submission(fact.submission, (), {"routing": {fact.submission.request: "decided"}, "planned": planned})
         case RouteSuppressed():
             suppressed = [{"kind": one.kind.value, "reason": one.reason.value, "rule": one.rule} for one in fact.suppressed]
             codes = sorted({one.reason.value for one in fact.suppressed})
-            return fact.document, codes, None, {"routing": "decided", "suppressed": suppressed}
+            return fact.document, codes, None, {"routing": {fact.request: "decided"}, "suppressed": suppressed}
         case _:
             return None
 

@@ -11,7 +11,7 @@ from relais.ingestion.ports import DestinationView, Journey, JourneyFilter, Stag
 
 _SELECT = """
     SELECT j.tenant, j.document, j.request, j.site, j.sender, j.type_code, j.size, j.received_at, j.updated_at, j.planned, j.suppressed,
-    j.outcomes, j.steps, ingestion.journey_state(j.identity, j.routing, j.hold, j.planned, j.outcomes) AS state,
+    j.outcomes, j.steps, ingestion.journey_state(j.asked, j.identity, j.routing, j.hold, j.planned, j.outcomes) AS state,
     coalesce((SELECT e.tenant_sequence FROM ingestion.event AS e
               WHERE e.tenant = j.tenant AND e.stream = j.document AND e.version = 1), 0) AS tenant_sequence
     FROM ingestion.journey AS j

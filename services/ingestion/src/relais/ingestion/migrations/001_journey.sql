@@ -10,9 +10,10 @@ CREATE TABLE ingestion.journey (
     size        bigint      NOT NULL DEFAULT 0,
     received_at timestamptz,
     updated_at  timestamptz NOT NULL,
-    identity    text        NOT NULL DEFAULT '',
-    routing     text        NOT NULL DEFAULT '',
-    hold        text        NOT NULL DEFAULT '',
+    asked       jsonb       NOT NULL DEFAULT '{}',
+    identity    jsonb       NOT NULL DEFAULT '{}',
+    routing     jsonb       NOT NULL DEFAULT '{}',
+    hold        jsonb       NOT NULL DEFAULT '{}',
     planned     jsonb       NOT NULL DEFAULT '{}',
     suppressed  jsonb       NOT NULL DEFAULT '[]',
     outcomes    jsonb       NOT NULL DEFAULT '{}',
@@ -21,14 +22,17 @@ CREATE TABLE ingestion.journey (
 ) WITH (fillfactor = 40);
 -- Every document is updated a few times within seconds and then never again: room in its page keeps those updates off the indexes.
 
--- The state is a function of what was said, never stored, so that the logs may speak in any order.
-CREATE FUNCTION ingestion.journey_state(identity text, routing text, hold text, planned jsonb, outcomes jsonb) RETURNS text
+-- The state is a function of what was said of each request, never stored, so that the logs may speak in any order. `asked` names the
+-- requests on the document; `identity`, `routing` and `hold` hold one word for each, or for the whole document under `parked`.
+CREATE FUNCTION ingestion.journey_state(asked jsonb, identity jsonb, routing jsonb, hold jsonb, planned jsonb, outcomes jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
-        WHEN identity = 'rejected' THEN 'REJECTED'
-        WHEN identity = 'held' OR hold = 'held' THEN 'HELD'
-        WHEN routing = '' AND identity = '' THEN 'RECEIVED'
-        WHEN routing = '' THEN 'VERIFIED'
+        WHEN EXISTS (SELECT 1 FROM jsonb_each_text(identity) AS i WHERE i.value = 'rejected') THEN 'REJECTED'
+        WHEN EXISTS (SELECT 1 FROM jsonb_each_text(identity) AS i WHERE i.value = 'held')
+          OR EXISTS (SELECT 1 FROM jsonb_each_text(hold) AS h WHERE h.value = 'held') THEN 'HELD'
+        WHEN EXISTS (SELECT 1 FROM jsonb_object_keys(asked) AS a(request) WHERE NOT identity ? a.request AND NOT routing ? a.request)
+            THEN 'RECEIVED'
+        WHEN EXISTS (SELECT 1 FROM jsonb_object_keys(asked) AS a(request) WHERE NOT routing ? a.request) THEN 'VERIFIED'
         WHEN EXISTS (SELECT 1 FROM jsonb_each(outcomes) AS o WHERE o.value ->> 'outcome' = 'deferred') THEN 'WAITING'
         WHEN EXISTS (
             SELECT 1 FROM jsonb_object_keys(planned) AS p(ordinal)
@@ -63,29 +67,31 @@ BEGIN
         PERFORM vault.name_bodies(staged);
     END IF;
     INSERT INTO ingestion.journey AS j (
-        tenant, document, request, site, sender, type_code, size, received_at, updated_at, identity, routing, hold,
-        planned, suppressed, outcomes, steps
+        tenant, document, request, site, sender, type_code, size, received_at, updated_at, asked, identity, routing,
+        hold, planned, suppressed, outcomes, steps
     )
     SELECT tenant, document, coalesce(request, ''), coalesce(site, ''), coalesce(sender, ''), coalesce(type_code, ''), coalesce(size, 0),
-           received_at, updated_at, coalesce(identity, ''), coalesce(routing, ''), coalesce(hold, ''), coalesce(planned, '{}'), coalesce(suppressed, '[]'),
+           received_at, updated_at, coalesce(asked, '{}'), coalesce(identity, '{}'), coalesce(routing, '{}'),
+           coalesce(hold, '{}'), coalesce(planned, '{}'), coalesce(suppressed, '[]'),
            coalesce(outcomes, '{}'), coalesce(steps, '[]')
     FROM jsonb_to_recordset(work) AS w (
         tenant text, document text, request text, site text, sender text, type_code text, size bigint, received_at timestamptz,
-        updated_at timestamptz, identity text, routing text, hold text, planned jsonb, suppressed jsonb, outcomes jsonb, steps jsonb
+        updated_at timestamptz, asked jsonb, identity jsonb, routing jsonb, hold jsonb, planned jsonb, suppressed jsonb, outcomes jsonb, steps jsonb
     )
     WHERE document IS NOT NULL
     ORDER BY tenant, document
     ON CONFLICT (tenant, document) DO UPDATE SET
-        request     = CASE WHEN excluded.request = '' THEN j.request ELSE excluded.request END,
+        request     = CASE WHEN j.request = '' THEN excluded.request ELSE j.request END,
         site        = CASE WHEN excluded.site = '' THEN j.site ELSE excluded.site END,
         sender      = CASE WHEN excluded.sender = '' THEN j.sender ELSE excluded.sender END,
         type_code   = CASE WHEN excluded.type_code = '' THEN j.type_code ELSE excluded.type_code END,
         size        = greatest(excluded.size, j.size),
         received_at = least(j.received_at, excluded.received_at),
         updated_at  = greatest(j.updated_at, excluded.updated_at),
-        identity    = CASE WHEN excluded.identity = '' THEN j.identity ELSE excluded.identity END,
-        routing     = CASE WHEN excluded.routing = '' THEN j.routing ELSE excluded.routing END,
-        hold        = CASE WHEN excluded.hold = '' THEN j.hold ELSE excluded.hold END,
+        asked       = j.asked || excluded.asked,
+        identity    = j.identity || excluded.identity,
+        routing     = j.routing || excluded.routing,
+        hold        = j.hold || excluded.hold,
         planned     = j.planned || excluded.planned,
         suppressed  = j.suppressed || excluded.suppressed,
         outcomes    = j.outcomes || excluded.outcomes,
