@@ -75,8 +75,9 @@ class DeliveryAdmin(delivery_admin_pb2_grpc.DeliveryAdminServiceServicer):
 
     async def RetryDelivery(self, request: delivery_admin_pb2.RetryDeliveryRequest, context: object) -> delivery_admin_pb2.Delivery:
         """Another attempt."""
+        reason = _short(request.reason)
         told = await self._told(request.name)
-        return told_message(await self._deliveries.retry(told.parcel.id, _short(request.reason), _act()), attempts=True)
+        return told_message(await self._deliveries.retry(told.parcel.id, reason, _act()), attempts=True)
 
     async def AbandonDelivery(self, request: delivery_admin_pb2.AbandonDeliveryRequest, context: object) -> delivery_admin_pb2.Delivery:
         """No further attempt."""
