@@ -116,7 +116,8 @@ class IngestionService(ingestion_pb2_grpc.IngestionServiceServicer):
         tenant, upload = parse_name(request.name, "tenants/{tenant}/uploads/{upload}")
         progress = await self._uploads.progress(tenant, upload)
         if progress is None:
-            raise not_found()
+            # An upload is its sender's own and belongs to no site yet: whoever asks must learn that it has to begin.
+            raise ApiError(ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND)
         expires = Timestamp()
         expires.FromDatetime(progress.expires_at)
         return ingestion_pb2.Upload(
