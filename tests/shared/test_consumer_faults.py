@@ -31,6 +31,7 @@ async def test_whatever_happens_each_fact_has_one_effect(faults: list[tuple[str,
                 else:
                     await inflict(world, log, fault, size)
                 await world.clock.advance(size / 10)
+        log.faults.clear()
         async with running(Service(world, "last", log=log).run()):
             await world.clock.advance(LEASE_SECONDS + 3 * RENEW_SECONDS + 2 * REPUBLISH_SECONDS)
             await require_each_once(world, appended)

@@ -130,7 +130,7 @@ class Foundation:
             handler,
             self.run.clock,
             parking=parking,
-            passing=(EventLogError, VaultUnavailable),
+            passing=(VaultUnavailable,),
             committed=lambda: self.ring(into),
             hop=self.run.tracing.hop,
             meters=self.run.metrics,

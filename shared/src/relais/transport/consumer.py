@@ -29,6 +29,7 @@ BATCH_MAXIMUM: Final = 256
 FETCH_WAIT_SECONDS: Final = 0.5
 NOTE_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.25
+RETRY_SECONDS_MAXIMUM: Final = 2.0
 HOLE_RETRY_SECONDS: Final = 2.0
 
 _log = structlog.get_logger("relais.transport")
@@ -84,11 +85,12 @@ class Consumer:
         self._clock = clock
         self._share = keeper.share(f"partition/{label}", partition_resources(name, source))
         self._committer = Committer(name, log, handler, parking, clock, committed, hop, meters, label)
-        self._passing: tuple[type[Exception], ...] = (BusError, LogUnavailable, ProgressUnavailable, *passing)
+        self._passing: tuple[type[Exception], ...] = (BusError, LogUnavailable, ProgressUnavailable, ConflictsExhausted, *passing)
         self._draining = False
         self._stopped = asyncio.Event()
         self._noted: dict[int, Mark] = {}
         self._waiting_for = ""
+        self._retry_seconds = RETRY_SECONDS
         self._lag = meters.gauge("relais_consumer_lag", label)
         self._oldest = meters.gauge("relais_consumer_oldest_seconds", label)
         self._held = meters.gauge("relais_partitions_held", label)
@@ -108,7 +110,7 @@ class Consumer:
                 else:
                     await self._share.changed.wait(self._clock, LEASE_SECONDS)
                 await self._share.give_back(self._share.leaving())
-            await self._share.give_back(list(self._share.leases.values()))
+            await self._share.leave()
         finally:
             self._stopped.set()
 
@@ -122,26 +124,28 @@ class Consumer:
         """Read under these leases until they change; what passes by itself is waited for."""
         try:
             reading = await self._open(held)
-            self._waiting_for = ""
             try:
                 await self._follow(reading)
             finally:
                 await reading.subscription.close()
             return
         except Fenced:
-            await self._drop_fenced(held)
-        except (OutcomeUnknown, ConflictsExhausted) as error:
+            # Opening again finds out which partitions are another replica's now.
+            self._report_waiting(Fenced.__name__)
+        except OutcomeUnknown:
             # Nobody here knows what was committed, but the log does: opening again asks it.
-            _log.warning("append_outcome_unknown", consumer=self.name, error=type(error).__name__)
+            _log.warning("append_outcome_unknown", consumer=self.name, log=self.source)
         except self._passing as error:
             self._report_waiting(type(error).__name__)
-        await self._clock.sleep(RETRY_SECONDS)
+        await self._clock.sleep(self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, RETRY_SECONDS_MAXIMUM)
 
     async def _open(self, held: dict[str, Lease]) -> _Reading:
         """Take the checkpoints over, say where they are, and subscribe from there."""
         cursors = Cursors(self.name, self.source, await self._checkpoints(held))
         await self._committer.take_over(cursors.partitions)
         reached = await self._reached(cursors)
+        self._noted.clear()
         # Before the base is looked at: whoever trims looks at the marks again after having moved the base.
         await self._note({partition: mark for partition, mark in cursors.marks().items() if partition not in reached})
         state = await self._bus.state(self.source)
@@ -158,11 +162,19 @@ class Consumer:
         return _Reading(held, subscription, cursors, note_at=now, reopen_at=now + HOLE_RETRY_SECONDS)
 
     async def _checkpoints(self, held: dict[str, Lease]) -> list[Checkpoint]:
-        """The checkpoints under these leases, final because each takeover fenced the holder before. Raises `Fenced`."""
+        """The checkpoints under these leases, final because each takeover fenced the holder before.
+
+        Raises `Fenced` after dropping the leases of partitions that are another replica's now.
+        """
         marks = {partition_resource(self.name, mark.log, mark.partition): mark for mark in await self._log.checkpoints(self.name)}
-        if any(marks[resource].epoch != lease.epoch for resource, lease in held.items()):
+        ours = [marks[resource] for resource, lease in held.items() if resource in marks and marks[resource].epoch == lease.epoch]
+        if len(ours) < len(held):
+            kept = {partition_resource(self.name, mark.log, mark.partition) for mark in ours}
+            for resource in held.keys() - kept:
+                self._share.drop(resource)
+            _log.warning("lease_lost", consumer=self.name, count=len(held) - len(ours))
             raise Fenced("a partition was taken over meanwhile")
-        return [marks[resource] for resource in held]
+        return ours
 
     async def _reached(self, cursors: Cursors) -> dict[int, int]:
         """How far partitions have come by their marks, where a mark can be trusted: not when the log itself went back behind it."""
@@ -179,6 +191,7 @@ class Consumer:
                 fetching = self._fetch(reading)
                 if batch:
                     await self._work(reading, batch)
+                self._waiting_for, self._retry_seconds = "", RETRY_SECONDS
                 if await self._look_after(reading):
                     break
             await self._committer.flush(reading.cursors)
@@ -226,12 +239,3 @@ class Consumer:
         if reason != self._waiting_for:
             _log.warning("consumer_waiting", consumer=self.name, log=self.source, error=reason)
         self._waiting_for = reason
-
-    async def _drop_fenced(self, held: dict[str, Lease]) -> None:
-        """Another replica has taken some of these over: forget them at once, and only them."""
-        marks = await self._log.checkpoints(self.name)
-        epochs = {partition_resource(self.name, mark.log, mark.partition): mark.epoch for mark in marks}
-        fenced = [resource for resource, lease in held.items() if epochs[resource] != lease.epoch]
-        _log.warning("lease_lost", consumer=self.name, count=len(fenced))
-        for resource in fenced:
-            self._share.drop(resource)

@@ -151,6 +151,10 @@ class Share:
             self.leases.pop(lease.resource, None)
         await self._keeper.give_back(leases)
 
+    async def leave(self) -> None:
+        """Give everything back and take part no more, so that others need not wait."""
+        await self._keeper.leave(self)
+
 
 class LeaseKeeper:
     """Keeps everything one replica holds in one schema: one round trip each RENEW_SECONDS, whatever the number of leases.
@@ -216,19 +220,23 @@ class LeaseKeeper:
         leases = [lease for share in self._shares.values() for lease in share.leases.values()]
         groups = list(self._shares)
         self._shares.clear()
+        await self.give_back(leases, groups)
+
+    async def give_back(self, leases: Sequence[Lease], leave: Sequence[str] = ()) -> None:
+        """See `Share.give_back`."""
+        if not leases and not leave:
+            return
         try:
-            await self._store.give_back(self.holder, [(lease.resource, lease.epoch) for lease in leases], groups)
+            await self._store.give_back(self.holder, [(lease.resource, lease.epoch) for lease in leases], leave)
         except LeasesUnavailable as error:
             _log.warning("database_lost", error=str(error))
 
-    async def give_back(self, leases: Sequence[Lease]) -> None:
-        """See `Share.give_back`."""
-        if not leases:
-            return
-        try:
-            await self._store.give_back(self.holder, [(lease.resource, lease.epoch) for lease in leases], ())
-        except LeasesUnavailable as error:
-            _log.warning("database_lost", error=str(error))
+    async def leave(self, share: Share) -> None:
+        """See `Share.leave`."""
+        self._shares.pop(share.group, None)
+        leases = list(share.leases.values())
+        share.leases.clear()
+        await self.give_back(leases, [share.group])
 
     async def _round(self) -> None:
         shares = list(self._shares.values())
@@ -246,6 +254,8 @@ class LeaseKeeper:
         )
         for share in shares:
             self._settle(share, answer, asked_at + self._lease_seconds)
+        # A share that left while this was under way must not keep what it has just won.
+        await self.give_back([lease for share in shares if share.group not in self._shares for lease in share.leases.values()])
         if answer.claimed:
             reach(Failpoint.LEASE_AFTER_ACQUIRED)
 

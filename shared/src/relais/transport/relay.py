@@ -24,7 +24,7 @@ from relais.transport.meters import Meters, Unmetered
 from relais.transport.patrol import Patrol
 from relais.transport.progress import Floor, Progress, ProgressRow, ProgressUnavailable, floor_of
 
-POLL_SECONDS: Final = 0.075
+POLL_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 0.25
 PUBLISH_MARGIN_SECONDS: Final = 1.0
 RING_INTERVAL_SECONDS: Final = 0.005
