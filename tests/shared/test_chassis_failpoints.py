@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,19 @@ def test_what_cannot_be_read_is_refused_and_arms_nothing(text: str) -> None:
     with pytest.raises(FailpointsRefused):
         failpoints.arm(f"relay.after_publish=kill;{text}")
     failpoints.reach(Failpoint.RELAY_AFTER_PUBLISH)
+
+
+def test_a_running_process_takes_orders_from_a_file_once(tmp_path: Path) -> None:
+    orders = tmp_path / "orders"
+    orders.write_text("relay.after_publish=pause")
+    with start(f"file:{orders}") as process:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), "what the file says at the start is obeyed"
+        assert not orders.exists(), "an order is for one process and one time"
+        orders.write_text("relay.after_publish=kill\n")
+        process.send_signal(signal.SIGUSR1)
+        process.send_signal(signal.SIGCONT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert said.split() in ([], ["0"])
+    assert not orders.exists()

@@ -22,6 +22,8 @@ class Proxy:
         self._upstream = upstream
         self._writers: set[asyncio.StreamWriter] = set()
         self._cut_at_reply = False
+        self._cut_at_reply_to_bytes: int | None = None
+        self._condemned: asyncio.StreamWriter | None = None
         self._request_bytes_to_pass: int | None = None
         self._released = asyncio.Event()
         self.cut_replies = 0
@@ -31,6 +33,10 @@ class Proxy:
     def cut_at_next_reply(self) -> None:
         """Throw the server's next answer away and close the connection it came on: the server has done its work, the client cannot know."""
         self._cut_at_reply = True
+
+    def cut_at_reply_to(self, request_bytes_minimum: int) -> None:
+        """As `cut_at_next_reply`, for the answer to the next request of at least so many bytes: writes are larger than looks."""
+        self._cut_at_reply_to_bytes = request_bytes_minimum
 
     def hold_requests_after(self, count: int) -> None:
         """Pass `count` more bytes to the server, then nothing until `release`; `holding` is set once something waits."""
@@ -42,6 +48,8 @@ class Proxy:
         """Pass on what was held, and everything from now on."""
         self._request_bytes_to_pass = None
         self._cut_at_reply = False
+        self._cut_at_reply_to_bytes = None
+        self._condemned = None
         self._released.set()
 
     def cut(self) -> None:
@@ -59,16 +67,18 @@ class Proxy:
         self._writers |= pair
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass_requests(client_reader, server_writer))
+                group.create_task(self._pass_requests(client_reader, server_writer, client_writer))
                 group.create_task(self._pass_replies(server_reader, client_writer, server_writer))
         finally:
             self._writers -= pair
             for writer in pair:
                 writer.transport.abort()
 
-    async def _pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(READ_BYTES):
+                if self._cut_at_reply_to_bytes is not None and len(data) >= self._cut_at_reply_to_bytes:
+                    self._cut_at_reply_to_bytes, self._condemned = None, client
                 if self._request_bytes_to_pass is not None:
                     passed = data[: self._request_bytes_to_pass]
                     data = data[len(passed) :]
@@ -84,8 +94,8 @@ class Proxy:
     async def _pass_replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(READ_BYTES):
-                if self._cut_at_reply:
-                    self._cut_at_reply = False
+                if self._cut_at_reply or self._condemned is writer:
+                    self._cut_at_reply, self._condemned = False, None
                     self.cut_replies += 1
                     break
                 writer.write(data)
