@@ -201,6 +201,8 @@ async def _start_of(requests: AsyncIterator[ingestion_pb2.UploadDocumentRequest]
     if first is None or first.WhichOneof("frame") != "start":
         raise FieldsInvalid([FieldViolation("start")])
     start = first.start
+    # Whose it is comes before what it is: another tenant's upload is refused as such, whatever else is wrong with it.
+    tenant_of(start.parent)
     if not 0 < start.size_bytes <= UPLOAD_BYTES_MAXIMUM:
         raise FieldsInvalid([FieldViolation("start.size_bytes", ErrorReason.ERROR_REASON_TOO_LARGE)])
     if not start.submission.sha256:
