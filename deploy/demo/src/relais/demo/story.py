@@ -81,7 +81,7 @@ def _held(console: Console, summary: Summary) -> None:
 def _next(console: Console, summary: Summary, context: Path) -> None:
     _title(console, "Et maintenant", "what to type next")
     relais = command(context)
-    held = next((held for held in summary.held if held.by == "identity"), None)
+    held = next((held for held in summary.held if held.reason == "IDENTITY_DISAGREES"), None)
     lines = [(f"{relais} documents --filter 'state = HELD'", "ce qui attend / what waits")]
     if summary.timeline is not None:
         document = id_of(summary.timeline.name)
@@ -90,7 +90,13 @@ def _next(console: Console, summary: Summary, context: Path) -> None:
             (f"{relais} explain {document}", "pourquoi là / why there"),
         ]
     if held is not None:
-        lines.append((f'{relais} release {held.example} --reason "identité vérifiée au guichet"', "le laisser partir / let it go"))
+        lines += [
+            (
+                f'{relais} evidence {held.example} --reason "contrôle"',
+                "ce qui diffère ; la lecture est un fait / what differs; the read is a fact",
+            ),
+            (f'{relais} release {held.example} --status QUALIFIEE --reason "vérifié au guichet"', "le laisser partir / let it go"),
+        ]
     lines += [
         (f"{relais} site add hopital-neuf --group vallee", "un site de plus, sans redémarrer / one more site, no restart"),
         (f"{relais} --as {DEMO_SENDER} submit FICHIER.xml --watch", "envoyer le vôtre / send your own"),
