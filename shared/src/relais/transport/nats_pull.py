@@ -46,6 +46,7 @@ class NatsSubscription:
 
     def __init__(self, client: RawClient, log: str, partitions: Sequence[int], start_sequence: int) -> None:
         self._client = client
+        self._loop = asyncio.get_running_loop()
         self._api = JetStreamApi(client)
         self._stream = stream_of(log)
         self._filters = [f"relais.{log}.>"] if len(partitions) == PARTITIONS else [partition_filter(log, p) for p in sorted(partitions)]
@@ -65,18 +66,17 @@ class NatsSubscription:
         self.backlog = 0
 
     async def fetch(self, maximum: int, wait_seconds: float) -> list[Delivered]:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_seconds
+        deadline = self._loop.time() + wait_seconds
         while True:
             self._news.clear()
             if not self._arrived:
-                await self._keep_alive(loop.time())
+                await self._keep_alive(self._loop.time())
             await self._keep_asking()
             if self._arrived:
                 batch, self._arrived = self._arrived[:maximum], self._arrived[maximum:]
                 await self._keep_asking()
                 return batch
-            remaining = deadline - loop.time()
+            remaining = deadline - self._loop.time()
             if remaining <= 0:
                 return []
             await self._wait(remaining)
@@ -110,7 +110,7 @@ class NatsSubscription:
     async def _restart(self) -> None:
         """A new consumer from the next sequence, unless the stream is another one now."""
         await self._forget()
-        self._restarted_at = asyncio.get_running_loop().time()
+        self._restarted_at = self._loop.time()
         losses = self._client.losses
         extent = await self._api.extent(self._stream)
         if self._incarnation not in ("", extent.incarnation) or self._next_sequence > extent.last_sequence + 1:
@@ -130,7 +130,7 @@ class NatsSubscription:
         self._request = f"PUB {subject} {inbox} {len(_REQUEST)}\r\n{_REQUEST}\r\n".encode()
         self._incarnation, self._consumer, self._losses = extent.incarnation, consumer, losses
         self._consumer_sequence = self._asked = 0
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._loop.time()
         self._broken = False
 
     def _creation(self, consumer: str, start: int) -> dict[str, object]:
@@ -167,7 +167,7 @@ class NatsSubscription:
 
     def _on_message(self, subject: bytes, reply: bytes, headers: bytes, data: bytes) -> None:
         """Called from the reading task for everything that comes to the inbox: announcements, and what the server says of the request."""
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._loop.time()
         if self._broken:
             return
         if headers.startswith(_STATUS):
