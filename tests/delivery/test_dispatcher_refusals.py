@@ -1,6 +1,7 @@
 """Attacks the last look before a call (SAFETY 17): what is withdrawn, parked, erased, changed or too large is not sent."""
 
 from collections.abc import AsyncIterator, Sequence
+from uuid import uuid4
 
 import pytest
 
@@ -17,9 +18,10 @@ from relais.delivery.domain.endpoint import EndpointMode
 from relais.delivery.domain.state import Phase
 from relais.delivery.ports import DeliveryId
 from relais.delivery.work import unparked
+from relais.eventlog.record import Append, NewEvent
 from relais.testing.connector_suite import Conduct
 from tests.delivery.given import TENANT, destination, document_id, plan
-from tests.delivery.world import World, settings
+from tests.delivery.world import LEASE_SECONDS, World, settings
 
 
 @pytest.fixture
@@ -132,3 +134,16 @@ async def test_a_document_larger_than_the_window_goes_alone_and_part_by_part(wor
     assert len(world.partner.kept) == 6
     assert not isinstance(world.partner.calls[0].body, bytes)
     assert big in {kept.document for kept in world.partner.kept.values()}
+
+
+async def test_a_delivery_that_a_newer_build_wrote_to_is_left_to_it_and_the_others_go_on(world: World) -> None:
+    world.leases.available = False
+    stranger = await world.replica("stranger")
+    await stranger.hear(*[world.planned(document) for document in await world.documents(3)])
+    one = DeliveryId(TENANT, document_id("letter 1"), 1)
+    future = NewEvent(one.tenant, one.stream, "delivery.of_tomorrow.v1", b"{}", uuid4(), 0, "service:delivery")
+    await world.log.append([Append(events=(future,))])
+    world.leases.available = True
+    await world.run(LEASE_SECONDS)
+    assert {call.delivery.document for call in world.partner.calls} == {document_id("letter 0"), document_id("letter 2")}
+    assert [backlog.waiting for backlog in await world.queue.backlogs(["lab"])] == [1]

@@ -63,6 +63,7 @@ def test_no_endpoint_at_all_is_a_deployment_that_delivers_nothing_yet(folder: Pa
         (('deployment = "test"', 'deployment = "production"'), "it belongs to production, this deployment is test"),
         (("https://", "http://"), "url is not https"),
         (("/in", "/in?patient=1"), "url is not https"),
+        (("https://", "https://user:secret@"), "url is not https"),
         (("concurrency = 4", "concurrency = 0"), "concurrency"),
         (("concurrency = 4", 'concurrency = "4"'), "concurrency"),
         (("rate_per_second = 50", "rate_per_second = -1"), "rate_per_second"),

@@ -119,7 +119,7 @@ class _Reader:
             raise self._refusal(f"it belongs to {table.deployment.value}, this deployment is {deployment.value}")
         if table.connector != CONNECTOR:
             raise self._refusal(f"this version has no connector but {CONNECTOR}")
-        if not table.url.startswith("https://") or not table.url.isascii() or any(mark in table.url for mark in ' ?#\r\n"'):
+        if not table.url.startswith("https://") or not table.url.isascii() or any(mark in table.url for mark in ' ?#@\r\n"'):
             raise self._refusal("url is not https://host[:port]/path without a query")
         if not 1 <= table.concurrency <= CONCURRENCY_MAXIMUM:
             raise self._refusal(f"concurrency is not from 1 to {CONCURRENCY_MAXIMUM}")

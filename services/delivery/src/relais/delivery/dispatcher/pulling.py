@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from relais.contracts import Fact
+from relais.contracts import Fact, UnknownTag
 from relais.contracts.delivery import DeliveryAttempted
 from relais.delivery.dispatcher.desk import Desk
 from relais.delivery.dispatcher.gate import Gate
@@ -58,21 +58,31 @@ class Puller:
         if fresh:
             self._desk.take(fresh)
             try:
-                await self._attempt(fresh, now)
+                taken = await self._attempt(fresh, now)
             except BaseException:
                 for delivery in fresh:
                     self._desk.finish(delivery)
                 raise
-        return limit == 0 or len(due.deliveries) == limit
+            return taken == limit
+        return limit == 0
 
-    async def _attempt(self, deliveries: Sequence[DeliveryId], looked_at: float) -> None:
+    async def _attempt(self, deliveries: Sequence[DeliveryId], looked_at: float) -> int:
+        """Record the attempts of these; how many there were."""
         streams = await self._tools.log.read_streams([(delivery.tenant, delivery.stream) for delivery in deliveries])
         command = Attempt(now=self._tools.clock.now(), policy=self._settings.retry)
+        taken = 0
         for delivery in deliveries:
-            parcel = parcel_of(delivery, streams[delivery.tenant, delivery.stream])
+            try:
+                parcel = parcel_of(delivery, streams[delivery.tenant, delivery.stream])
+            except UnknownTag:
+                # A newer build wrote to this stream. Whoever understands it will call; here it is left alone.
+                self._desk.finish(delivery)
+                continue
             assert parcel is not None, "a row of the queue is written with the fact that schedules it"
             parcel.looked_at = looked_at
             self._tools.recorder.post(parcel, command, self._attempted)
+            taken += 1
+        return taken
 
     def _attempted(self, parcel: Parcel, facts: Sequence[Fact]) -> None:
         if facts and isinstance(facts[-1], DeliveryAttempted):
