@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from relais.chassis.access.directory import Directory
-from relais.chassis.access.follower import REGISTRY_LOG, RegistryFollower
+from relais.chassis.access.follower import REGISTRY_LOG, follow_registry
 from relais.contracts import encode
 from relais.contracts.fact import Fact
 from relais.contracts.registry import CredentialRegistered, CredentialRevoked, TenantRegistered
@@ -15,6 +15,7 @@ from relais.contracts.subjects import partition_of
 from relais.testing.clock import ManualClock
 from relais.transport.bus import Announcement
 from relais.transport.memory import MemoryBus
+from relais.transport.progress import MemoryProgress
 
 CREDENTIAL = "x509:" + "cd" * 32
 TENANT = TenantRegistered(tenant="chu")
@@ -29,7 +30,7 @@ class World:
         self.clock = ManualClock()
         self.bus = MemoryBus(self.clock)
         self.directory = Directory()
-        self.follower = RegistryFollower(self.bus, self.directory, self.clock)
+        self.follower = follow_registry("registry/test", self.bus, MemoryProgress(), self.directory, self.clock)
         self.log: list[Announcement] = []
 
     async def announce(self, *facts: Fact, tag: str = "") -> None:

@@ -17,7 +17,7 @@ from typing import Self
 from uuid import uuid4
 
 from relais.chassis.access.directory import Directory
-from relais.chassis.access.follower import RegistryFollower
+from relais.chassis.access.follower import follow_registry
 from relais.chassis.access.operators import read_operators
 from relais.chassis.access.recorder import AccessRecorder
 from relais.chassis.api.access import Access
@@ -163,7 +163,7 @@ class Foundation:
             run.on_close(keeper.close)
             run.spawn(f"leases-{name}", keeper.run())
             run.spawn(f"relay-{name}", relay.run())
-        follower = RegistryFollower(self.bus, self.directory, run.clock)
+        follower = follow_registry(f"registry/{run.config.replica}", self.bus, self.progress, self.directory, run.clock)
         self.registry_read = follower.caught_up
         run.spawn("registry", follower.run())
         run.spawn("access-recorder", self.recorder.run())

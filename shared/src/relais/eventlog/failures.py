@@ -7,7 +7,8 @@ import asyncpg
 
 from relais.eventlog.log import BatchConflict, EventLogError, Fenced, LogUnavailable, OutcomeUnknown
 
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# asyncpg says InternalClientError when the server ended a connection just before it was used.
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 _FENCED = "RL001"
 _CONFLICT = "RL002"

@@ -12,6 +12,7 @@ _CHUNK_DIFFERS = "RV002"
 _AWAY = (
     OSError,  # TimeoutError is one.
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,

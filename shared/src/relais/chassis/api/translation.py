@@ -16,7 +16,13 @@ from relais.vault.vault import SubjectErased, VaultUnavailable
 Translate = Callable[[Exception], ApiError | None]
 
 # What a lost or refused database connection looks like, from asyncpg and from the socket below it.
-_CONNECTION_ERRORS = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError)
+_CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+)
 _CAPACITY_ERRORS = (asyncpg.TooManyConnectionsError, asyncpg.InsufficientResourcesError)
 
 _log = structlog.get_logger("relais.api")

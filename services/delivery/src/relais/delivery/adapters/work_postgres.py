@@ -17,6 +17,7 @@ CALL_TIMEOUT_SECONDS = 10.0
 _AWAY = (
     OSError,  # TimeoutError is one.
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
