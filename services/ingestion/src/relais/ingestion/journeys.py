@@ -8,7 +8,7 @@ apart from plans. A document that was done is on its way again as soon as it is 
 from collections.abc import Iterable, Sequence
 
 from relais.contracts import Fact
-from relais.contracts.delivery import DeliveryAbandoned, DeliveryAccepted, DeliveryDeferred, DeliverySucceeded
+from relais.contracts.delivery import DeliveryAbandoned, DeliveryAccepted, DeliveryDeferred, DeliveryParked, DeliverySucceeded
 from relais.contracts.identity import IdentityHeld, IdentityParked, IdentityRejected, IdentityReleased, IdentityVerified
 from relais.contracts.routing import DocumentHeld, DocumentReleased, RouteParked, RoutePlanned, RouteSuppressed
 from relais.contracts.submission import Submission
@@ -131,6 +131,9 @@ def _of_delivery(fact: Fact) -> _Said | None:
             outcome, code, due_at = "deferred", fact.code, fact.due_at
         case DeliveryAbandoned():
             outcome, code, due_at = "abandoned", fact.reason.value, ""
+        case DeliveryParked():
+            # Delivery stands still for this document until a person retries one of its deliveries.
+            return fact.document, [fact.reason.value], None, {"hold": "held"}
         case _:
             return None
     said = {str(fact.ordinal): {"outcome": outcome, "code": code, "attempt": fact.attempt, "due_at": due_at}}
