@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relais.contracts import Fact, encode
-from relais.contracts.delivery import DeliveryDeferred, DeliverySucceeded
+from relais.contracts.delivery import DeliveryDeferred, DeliveryParked, DeliverySucceeded
 from relais.contracts.identity import IdentityVerified
-from relais.contracts.reasons import SuppressReason
+from relais.contracts.reasons import HoldReason, SuppressReason
 from relais.contracts.routing import DestinationKind, PlannedDestination, RoutePlanned, RouteSuppressed, SuppressedDestination
 from relais.contracts.submission import InsStatus
 from relais.ingestion.journeys import JourneysKeeper, delta_of, merge
@@ -106,3 +106,11 @@ def test_the_logs_may_speak_in_any_order(chance: Random) -> None:
     shuffled = list(straight)
     chance.shuffle(shuffled)
     assert row(shuffled) == row(straight)
+
+
+async def test_what_delivery_parked_is_held_until_an_outcome_follows() -> None:
+    parked = DeliveryParked(document="d", reason=HoldReason.FACT_UNREADABLE, log="routing", position=4, tag="routing.planned.v1")
+    (held,) = await JourneysKeeper().handle([delivered("delivery", 1, parked)])
+    assert held.work[0]["hold"] == {"delivery": "held"}
+    (freed,) = await JourneysKeeper().handle([delivered("delivery", 1, parked), delivered("delivery", 2, BY_LOG["delivery"][1])])
+    assert freed.work[0]["hold"] == {"delivery": "released"}

@@ -81,6 +81,8 @@ def merge(first: Row, second: Row) -> Row:
     return merged
 
 
+_DELIVERY = "delivery"
+
 _Said = tuple[str, Sequence[str], int | None, Row]
 
 
@@ -133,11 +135,12 @@ def _of_delivery(fact: Fact) -> _Said | None:
             outcome, code, due_at = "abandoned", fact.reason.value, ""
         case DeliveryParked():
             # Delivery stands still for this document until a person retries one of its deliveries.
-            return fact.document, [fact.reason.value], None, {"hold": "held"}
+            return fact.document, [fact.reason.value], None, {"hold": {_DELIVERY: "held"}}
         case _:
             return None
     said = {str(fact.ordinal): {"outcome": outcome, "code": code, "attempt": fact.attempt, "due_at": due_at}}
-    return fact.document, [code] if code else (), fact.ordinal, {"outcomes": said}
+    # An outcome after that says that a person did.
+    return fact.document, [code] if code else (), fact.ordinal, {"outcomes": said, "hold": {_DELIVERY: "released"}}
 
 
 def _of_submission(submission: Submission, codes: Sequence[str], delta: Row) -> _Said:

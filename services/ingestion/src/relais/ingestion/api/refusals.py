@@ -27,11 +27,13 @@ REFUSALS = (
     OSError,
 )
 
-_UPLOAD_REASONS = {
-    "size": ErrorReason.ERROR_REASON_SIZE_MISMATCH,
-    "sha256": ErrorReason.ERROR_REASON_HASH_MISMATCH,
-    "committed_bytes": ErrorReason.ERROR_REASON_UPLOAD_OFFSET_WRONG,
+# What an upload disagrees on, as a field of its first frame and with the reason for it.
+_UPLOAD_VIOLATIONS = {
+    "size": FieldViolation("start.size_bytes", ErrorReason.ERROR_REASON_SIZE_MISMATCH),
+    "sha256": FieldViolation("submission.sha256", ErrorReason.ERROR_REASON_HASH_MISMATCH),
+    "committed_bytes": FieldViolation("start.offset_bytes", ErrorReason.ERROR_REASON_UPLOAD_OFFSET_WRONG),
 }
+_DOCUMENT_ID = "document.id"
 
 
 def refusal_of(error: BaseException) -> ApiError:
@@ -49,13 +51,14 @@ def translate(error: BaseException) -> ApiError | None:
         case DocumentRefused():
             return FieldsInvalid([FieldViolation(f"document:{error.field}" if error.field else "document", reason_named(error.code))])
         case SubmissionRefused():
-            return FieldsInvalid([FieldViolation(f"submission.{error.field}", reason_named(error.reason))])
+            field = "document:ClinicalDocument/id" if error.field == _DOCUMENT_ID else f"submission.{error.field}"
+            return FieldsInvalid([FieldViolation(field, reason_named(error.reason))])
         case DocumentTooLarge():
             return FieldsInvalid([FieldViolation("document", ErrorReason.ERROR_REASON_TOO_LARGE)])
         case HashMismatch():
             return FieldsInvalid([FieldViolation("submission.sha256", ErrorReason.ERROR_REASON_HASH_MISMATCH)])
         case UploadMismatch():
-            return FieldsInvalid([FieldViolation(error.field, _UPLOAD_REASONS[error.field])])
+            return FieldsInvalid([_UPLOAD_VIOLATIONS[error.field]])
         case _:
             return _failure_of(error)
 
