@@ -7,8 +7,9 @@ import asyncio
 import os
 import ssl
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from relais.delivery.adapters.https.client import Address, Client
 from tests.bench.sink_process import Sink
@@ -18,8 +19,7 @@ SINK_BOUND_FACTOR = 3.0
 _CALL_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class SinkFloor:
+class SinkFloor(msgspec.Struct, frozen=True):
     """What the raw sink takes. CPU is in milliseconds per request, each end by itself."""
 
     requests_per_second: float
@@ -33,8 +33,15 @@ class SinkFloor:
 
 async def sink_floor(sink: Sink, ca_file: Path | None, *, requests: int, connections: int = 8, body_bytes: int = BODY_BYTES) -> SinkFloor:
     """POST so many bodies over so many connections, as fast as it goes, and read both bills. The sink is reset before and after."""
-    await sink.reset()
     tls = ssl.create_default_context(cafile=ca_file) if ca_file is not None else None
+    return await sink_floor_with(sink, tls, requests=requests, connections=connections, body_bytes=body_bytes)
+
+
+async def sink_floor_with(
+    sink: Sink, tls: ssl.SSLContext | None, *, requests: int, connections: int = 8, body_bytes: int = BODY_BYTES
+) -> SinkFloor:
+    """The same with a client's own side of TLS."""
+    await sink.reset()
     client = Client(Address("localhost" if tls else "127.0.0.1", sink.port, tls, 5.0))
     body = os.urandom(body_bytes)
     head = (

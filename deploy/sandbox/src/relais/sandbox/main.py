@@ -31,6 +31,7 @@ def serve(config: Annotated[Path, typer.Option(help="TOML file: ports, certifica
 def sink(
     certificate_file: Annotated[Path | None, typer.Option(help="PEM certificate; without it the sink speaks plain HTTP.")] = None,
     private_key_file: Annotated[Path | None, typer.Option(help="PEM private key of the certificate.")] = None,
+    client_authority_file: Annotated[Path | None, typer.Option(help="PEM authority that callers' certificates must be signed by.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the sink; 0 chooses a free one.")] = 0,
     control_port: Annotated[int, typer.Option(help="Port on the loopback interface that says what arrived.")] = 0,
@@ -40,6 +41,9 @@ def sink(
     if certificate_file is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate_file, private_key_file)
+        if client_authority_file is not None:
+            tls.load_verify_locations(client_authority_file)
+            tls.verify_mode = ssl.CERT_REQUIRED
     uvloop.run(run_sink(host, port, control_port, tls))
 
 
