@@ -9,7 +9,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class StagedUpload:
-    """An upload under way: where its sealed chunks go and under whose key. `size` and `sha256` are the sender's declaration."""
+    """An upload under way: where its sealed chunks go and under whose key.
+
+    `size` is what the sender declared, `declared` the HMAC (tenant key) of the declared SHA-256: a plain hash would name the document.
+    """
 
     tenant: str
     request: str
@@ -17,7 +20,7 @@ class StagedUpload:
     document: str
     subject: UUID
     size: int
-    sha256: bytes
+    declared: bytes
     started_at: datetime
 
 

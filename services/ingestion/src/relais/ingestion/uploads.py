@@ -5,6 +5,7 @@ the reader's header limit and a block. From then on only the reader's block, one
 """
 
 import hashlib
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -128,7 +129,7 @@ class Upload:
             document=document,
             subject=subject.subject,
             size=self._size,
-            sha256=self._sha256,
+            declared=_declared(self._sha256, self._tenant_keys),
             started_at=now,
         )
         staged = await self._desk.uploads.start(wanted)
@@ -175,11 +176,12 @@ class UploadDesk:
 
         Raises `SubmissionRefused` when the request id is under way with another declaration, `SubjectErased`.
         """
-        upload = Upload(self, request, size, sha256, await self._tenant_keys(request.tenant))
+        keys = await self._tenant_keys(request.tenant)
+        upload = Upload(self, request, size, sha256, keys)
         staged = await self.uploads.find(request.tenant, request.request)
         if staged is None:
             return upload
-        if staged.size != size or staged.sha256 != sha256:
+        if staged.size != size or staged.declared != _declared(sha256, keys):
             raise SubmissionRefused(RefusalReason.REQUEST_ID_REUSED, "request_id")
         (subject,) = await self.keys.subjects([(request.tenant, staged.subject)])
         if subject is None:
@@ -194,3 +196,8 @@ class UploadDesk:
             return None
         committed = await self.blobs.staged(staged.blob) * CHUNK_PLAINTEXT_BYTES
         return UploadProgress(staged.size, min(committed, staged.size), staged.started_at + UPLOAD_LIFETIME)
+
+
+def _declared(sha256: bytes, keys: TenantKeys) -> bytes:
+    """What is kept of a declared hash: enough to tell another declaration, nothing by which to recognise the document."""
+    return hmac.digest(keys.fingerprint, sha256, "sha256")

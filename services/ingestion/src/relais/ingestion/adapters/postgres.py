@@ -79,7 +79,7 @@ class PostgresUploads:
     async def start(self, upload: StagedUpload) -> StagedUpload:
         """Remember an upload; the one already there wins."""
         await self._pool.execute(
-            "INSERT INTO ingestion.upload (tenant, request, blob, document, subject, size, sha256, started_at) "
+            "INSERT INTO ingestion.upload (tenant, request, blob, document, subject, size, declared, started_at) "
             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
             upload.tenant,
             upload.request,
@@ -87,7 +87,7 @@ class PostgresUploads:
             upload.document,
             upload.subject,
             upload.size,
-            upload.sha256,
+            upload.declared,
             upload.started_at,
         )
         return await self.find(upload.tenant, upload.request) or upload
@@ -105,7 +105,7 @@ def _upload(row: asyncpg.Record) -> StagedUpload:
         document=row["document"],
         subject=row["subject"],
         size=row["size"],
-        sha256=row["sha256"],
+        declared=row["declared"],
         started_at=row["started_at"],
     )
 

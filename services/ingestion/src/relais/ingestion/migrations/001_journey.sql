@@ -51,7 +51,7 @@ CREATE TABLE ingestion.upload (
     document   text        NOT NULL,
     subject    uuid        NOT NULL,
     size       bigint      NOT NULL,
-    sha256     bytea       NOT NULL,
+    declared   bytea       NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, request)
 );
