@@ -14,7 +14,7 @@ from relais.client.errors import NotFound
 from relais.client.registry import Credential, Group, Sender, Site, Tenant
 from relais.client.routing import EndpointChoice, NewPolicy
 from relais.client.settings import CertificateCredential, ClientSettings
-from relais.demo.cast import EVERYWHERE, Parcel
+from relais.demo.cast import Parcel
 from relais.demo.establishment import wait_until_known
 from relais.embedded.certificates import Authority, Pair
 from relais.embedded.documents import OPERATOR
@@ -61,6 +61,10 @@ class Hospital:
         """The same way in, with another certificate or with none."""
         credential = CertificateCredential(certificate_file=certificate.certificate, key_file=certificate.key) if certificate else None
         return replace(self.operator_settings(), credential=credential)
+
+    def operator_certificate(self) -> Pair:
+        """The operator's, whom the stack itself made."""
+        return Authority(self.stack.state.certificates, datetime.datetime.now(datetime.UTC)).client(OPERATOR)
 
     def certificate(self, name: str) -> Pair:
         """A client's certificate of the stack's authority, made when it is first asked for."""
@@ -118,6 +122,3 @@ async def _in_force(operator: RelaisClient, tenant: str) -> None:
     except NotFound:
         draft = await operator.routing.create_policy(POLICY, str(uuid5(NAMESPACE_DNS, f"policy.{tenant}")))
         await operator.routing.activate_policy(draft.name, draft.etag)
-
-
-__all__ = ["ENDPOINT_OF_KIND", "EVERYWHERE", "Hospital", "found", "let_in", "outcome", "sent"]
