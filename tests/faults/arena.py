@@ -124,6 +124,11 @@ class Arena:
         await self.arm([part for part, pid in pids.items() if not is_dead(pid) and not is_paused(pid)], "")
         return victim, pids[victim]
 
+    def said(self, part: str, references: Iterable[str]) -> int:
+        """How often a part wrote one of these references into its log."""
+        log = self.state.log(part).read_text("utf-8", "replace")
+        return sum(log.count(f'"reference":"{reference}"') for reference in references)
+
     def wake(self) -> None:
         """Let whatever was put to sleep go on."""
         for part in self.stack.report().parts:

@@ -64,6 +64,7 @@ class Ledger:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.reads: list[Read] = []
+        self.reads_counted = 0
         self.reached: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self._operations = itertools.count(1)
@@ -94,11 +95,15 @@ class Ledger:
         self.reads.append(Read(reader, time.monotonic_ns(), log, after, ((event.position, event.event_id),)))
         self.reached[log] = event.position
 
+    def close_reads(self) -> None:
+        """Auditors go on reading while a log is looked at. What they have read by now is in it; what they read later may not be."""
+        self.reads_counted = len(self.reads)
+
     def history(self, ingestion: Sequence[StoredEvent]) -> History:
         """All of it as records of the checker. A receipt names its place by tenant sequence; the log says which position that is."""
         places = {event.tenant_sequence: event for event in ingestion if event.tenant == TENANT}
         history = History()
-        history.records.extend(self.reads)
+        history.records.extend(self.reads[: self.reads_counted])
         for sent in self.sent:
             for attempt in sent.attempts:
                 history.records.extend(_records(sent, attempt, places))

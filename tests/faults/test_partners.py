@@ -58,6 +58,12 @@ async def test_a_partner_that_lies_is_not_believed(scene: Scene) -> None:
     async with scene.under_load("a partner says 200 and shows another digest") as round_:
         await scene.outside.behave(SICK, first=["lie"] * LIES)
         round_.struck()
+
+        async def noticed() -> bool:
+            await scene.journal.refresh(scene.logs)
+            return lies_noticed(scene.journal) >= before + LIES
+
+        await until(noticed, FELT_SECONDS, "a lie is believed", LOOK_SECONDS)
     assert lies_noticed(scene.journal) == before + LIES
     assert not set(scene.journal.abandoned) & set(scene.journal.succeeded)
 

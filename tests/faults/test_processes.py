@@ -11,6 +11,7 @@ from tests.faults.arena import SERVICES, is_dead
 from tests.faults.conftest import LONG
 from tests.faults.scene import Scene
 from tests.faults.senders import PARTNERS
+from tests.faults.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -38,11 +39,13 @@ REST: Final = tuple((service, place) for place in EVERYWHERE for service in SERV
 PLACES: Final = WORST + (REST if LONG else ())
 RANDOM_ROUNDS: Final = 12 if LONG else 1
 KILLS: Final = 3
+REFUSED_SECONDS: Final = 15.0
 
+# Where it falls asleep, and what it says when it wakes and is refused.
 ASLEEP: Final = (
-    ("identity", Failpoint.RELAY_BEFORE_PUBLISH),
-    ("routing", Failpoint.CONSUMER_BEFORE_APPEND),
-    ("delivery", Failpoint.DISPATCHER_AFTER_ATTEMPTED),
+    ("identity", Failpoint.RELAY_BEFORE_PUBLISH, ("relay_fenced", "publish_unknown")),
+    ("routing", Failpoint.CONSUMER_BEFORE_APPEND, ("lease_lost",)),
+    ("delivery", Failpoint.DISPATCHER_AFTER_ATTEMPTED, ("lease_lost",)),
 )
 
 
@@ -83,15 +86,19 @@ async def test_a_rolling_restart_of_all_replicas_repeats_no_call(scene: Scene) -
     assert await _repeats(scene) == repeats, "whoever leaves in good order finishes its calls and records them"
 
 
-@pytest.mark.parametrize(("service", "place"), ASLEEP, ids=str)
-async def test_a_leader_that_wakes_after_its_lease_changes_nothing(scene: Scene, service: str, place: Failpoint) -> None:
+@pytest.mark.parametrize(("service", "place", "refused"), ASLEEP, ids=[str(place) for _, place, _ in ASLEEP])
+async def test_a_leader_that_wakes_after_its_lease_is_refused(
+    scene: Scene, service: str, place: Failpoint, refused: tuple[str, ...]
+) -> None:
     async with scene.under_load(f"SIGSTOP {service} at {place} beyond its lease") as round_:
         victim, pid = await scene.arena.strike_at(service, place, scene.chance, "pause")
         round_.struck()
         await round_.taken_over(victim)
         # Others are at work with what it believes to hold, and have been for a while when it wakes.
         await round_.flowing()
+        said = scene.arena.said(victim, refused)
         os.kill(pid, signal.SIGCONT)
+        await until(lambda: scene.arena.said(victim, refused) > said, REFUSED_SECONDS, f"{victim} woke and was not refused")
         await round_.flowing()
         assert not is_dead(pid), "it has lost its leases, not its life"
         await scene.arena.ready()
