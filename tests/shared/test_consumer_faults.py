@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from tests.shared.simulation import World, running
 FAULTS = ("append", "lose an answer", "wipe", "cut", "drop", "commit unknown", "log away", "bus away", "other replica", "pass time")
 
 
+# Seconds alone; minutes on a machine that builds something else beside it.
+@pytest.mark.timeout(600)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(faults=st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(1, 40)), max_size=10))
 async def test_whatever_happens_each_fact_has_one_effect(faults: list[tuple[str, int]]) -> None:
