@@ -77,8 +77,9 @@ async def summarise(operator: RelaisClient, outside: OutsideWorld, trip: Trip, s
 
 
 def _sent(trip: Trip) -> dict[str, str]:
-    """For each document of this run that was taken in, the SHA-256 of the bytes as its receipt names them."""
-    return {id_of(receipt.document): base64.b64encode(bytes.fromhex(receipt.sha256)).decode() for receipt in trip.receipts.values()}
+    """For each document that this run was first to send, the SHA-256 of the bytes as its receipt names them."""
+    fresh = (receipt for receipt in trip.receipts.values() if not receipt.duplicate)
+    return {id_of(receipt.document): base64.b64encode(bytes.fromhex(receipt.sha256)).decode() for receipt in fresh}
 
 
 def _partners(trip: Trip, arrivals: Mapping[str, Arrivals]) -> list[Partner]:
