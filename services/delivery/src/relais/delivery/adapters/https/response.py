@@ -1,5 +1,6 @@
 """Reading one HTTP/1.1 response (RFC 9112) without knowing where the bytes come from. A body is skipped, never kept."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -142,10 +143,14 @@ class ResponseReader:
             raise ResponseUnreadable("a body larger than any answer")
 
 
+# Three digits, the first a class that exists (RFC 9110 section 15): anything else is no answer, however well it is framed.
+_STATUS = re.compile(rb"[1-5][0-9]{2}(?: .*)?", re.DOTALL)
+
+
 def _parse_head(head: bytes) -> tuple[int, bool, dict[str, str]]:
     first, *lines = head.split(b"\r\n")
     version, _, rest = first.partition(b" ")
-    if version not in (b"HTTP/1.1", b"HTTP/1.0") or not rest[:3].isdigit() or rest[3:4] not in (b" ", b""):
+    if version not in (b"HTTP/1.1", b"HTTP/1.0") or _STATUS.fullmatch(rest) is None:
         raise ResponseUnreadable("no status line")
     fields: dict[str, str] = {}
     for line in lines:
