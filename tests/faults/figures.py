@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 class Figure:
     """One fault. `acknowledged` and `delivered`: until the first document sent after the fault had its receipt, and had arrived somewhere;
     `taken_over`: until nobody held a lease of the victim; `caught_up`: until everything sent before it had arrived everywhere;
-    `slowest`: the longest way of one document, from its first sending to its last partner. `repeats` are calls that a partner
-    recognised as repeats, over the run so far.
+    `slowest`: the longest way of one document, from its first sending to its last partner, and the longest wait for a receipt.
+    `repeats` are calls that a partner recognised as repeats, over the run so far.
     """
 
     fault: str
@@ -18,6 +18,7 @@ class Figure:
     taken_over: float | None = None
     caught_up: float = 0.0
     slowest: float = 0.0
+    slowest_acknowledged: float = 0.0
     repeats: int = 0
 
 
@@ -31,11 +32,11 @@ class Figures:
     def table(self) -> list[str]:
         """For the end of a run."""
         lines = [f"seed {self.seed}; seconds after the fault", ""]
-        lines.append(f"{'fault':<58}{'docs':>6}{'ack':>7}{'deliv':>7}{'lease':>7}{'caught':>8}{'slowest':>8}{'repeats':>8}")
+        lines.append(f"{'fault':<58}{'docs':>6}{'ack':>7}{'deliv':>7}{'lease':>7}{'caught':>8}{'slowest':>8}{'receipt':>8}{'repeats':>8}")
         for row in self.rows:
             taken_over = "-" if row.taken_over is None else f"{row.taken_over:.1f}"
             lines.append(
                 f"{row.fault[:57]:<58}{row.documents:>6}{row.acknowledged:>7.1f}{row.delivered:>7.1f}{taken_over:>7}"
-                f"{row.caught_up:>8.1f}{row.slowest:>8.1f}{row.repeats:>8}"
+                f"{row.caught_up:>8.1f}{row.slowest:>8.1f}{row.slowest_acknowledged:>8.1f}{row.repeats:>8}"
             )
         return lines

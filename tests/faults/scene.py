@@ -160,6 +160,9 @@ class Scene:
         figure.caught_up = max(0.0, max(under_way, default=struck_at) - struck_at)
         figure.slowest = max((moments[-1] - first_at for first_at, moments in arrivals if moments), default=0.0)
 
+        waits = [sent.acknowledged_at - sent.first_at for sent in round_.load.sent if sent.acknowledged_at is not None]
+        figure.slowest_acknowledged = max(waits, default=0.0)
+
     def _arrivals(self, document: str) -> list[float]:
         """When it arrived where, in order."""
         return sorted(moment for place, moments in self.journal.succeeded.items() if place[0] == document for moment in moments)
