@@ -5,6 +5,8 @@ make bench ARGS="--documents 100000"        to see that nothing grows
 make bench ARGS="--profile delivery-1"      where a part's time goes (postgres and nats-server too)
 """
 
+import asyncio
+import signal
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -40,7 +42,7 @@ def bench(
     road: Annotated[int, typer.Option(min=0, help="Documents under way at once in the closed loop; 0 is no bound.")] = ROAD_DOCUMENTS,
     replicas: Annotated[int, typer.Option(min=1, max=8, help="Processes of each service.")] = 1,
     floors: Annotated[bool, typer.Option(help="Measure the floors too.")] = True,
-    profile: Annotated[str, typer.Option(help="Sample this part during the closed loop, for instance delivery-1 or postgres.")] = "",
+    profile: Annotated[list[str] | None, typer.Option(help="Sample this part during the closed loop: delivery-1, postgres, all …")] = None,
     folder: Annotated[Path, typer.Option(help="Where carry.json and carry.png go.")] = FOLDER,
 ) -> None:
     """Carry documents through a whole stack on this machine and report what it took."""
@@ -53,7 +55,7 @@ def bench(
         road_documents=road,
         replicas=replicas,
         floors=floors,
-        profile=profile,
+        profile=tuple(profile or ()),
         folder=folder.absolute(),
     )
 
@@ -66,13 +68,17 @@ def bench(
     except LaunchError as error:
         console.print(f"[red]{error}[/red]\n{error.advice}")
         raise typer.Exit(FAILED) from None
+    except asyncio.CancelledError:
+        console.print("stopped")
+        raise typer.Exit(FAILED) from None
     except (Stalled, LoadRefused, ProfilerMissing) as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(FAILED) from None
     write_json(run.carry, folder / "carry.json")
     draw(run.carry, run.lines, run.arrivals, folder / "carry.png")
-    if profile:
-        for table in hot_spots(folder / f"{profile}.stacks"):
+    for part in plan.profile:
+        console.rule(part)
+        for table in hot_spots(folder / f"{part}.stacks"):
             console.print(table)
     say(f"{folder / 'carry.json'}, {folder / 'carry.png'}")
     tell(console, run.carry)
@@ -81,6 +87,10 @@ def bench(
 
 
 async def _run(plan: Plan, say: Tell) -> Run:
+    # Whoever stops a bench wants its stack to be stopped with it.
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with staged(plan.replicas) as stage, running_generator() as generator:
         return await Bench(stage, generator, plan, say).run()
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.bench.floor_append import measure_floor
 from tests.bench.floor_sink import SinkFloor, sink_floor_with
 from tests.bench.floor_stream import measure_stream
 from tests.bench.generator import Line, Order
+from tests.bench.hops import counted, hops
 from tests.bench.loading import Generator, Loaded, carry
 from tests.bench.machine import machine_here
 from tests.bench.profiling import profiled
@@ -49,7 +50,7 @@ _BACKENDS = "SELECT pid, CASE WHEN backend_type = 'client backend' THEN applicat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is asked of one run. `road_documents` bounds what is under way in the closed loop; `profile` names a part, or is empty."""
+    """What is asked of one run. `road_documents` bounds what is under way in the closed loop; `profile` names parts."""
 
     documents: int
     open_seconds: int
@@ -57,7 +58,7 @@ class Plan:
     road_documents: int
     replicas: int
     floors: bool
-    profile: str
+    profile: tuple[str, ...]
     folder: Path
 
 
@@ -78,7 +79,9 @@ class Bench:
         self._generator = generator
         self._plan = plan
         self._tell = tell
-        self._census = stage.census(generator=generator.pid, bench=os.getpid())
+        # A profiler is a child of ours; what it costs is no part of the road.
+        ourselves = {} if plan.profile else {"bench": os.getpid()}
+        self._census = stage.census(generator=generator.pid, **ourselves)
         self._cores = len(os.sched_getaffinity(0))
         self._told: list[Told] = []
 
@@ -89,12 +92,12 @@ class Bench:
         self._tell(f"warm-up: {WARM_UP_DOCUMENTS} documents")
         await self._load(WARM_UP_DOCUMENTS)
         idle = await self._idle()
-        before = await held(stage)
+        before, batches_before = await held(stage), await counted(stage)
         self._tell(f"closed loop: {plan.documents} documents over {plan.streams} streams")
         async with sampled(self._census, stage.sink) as samples:
             with self._profiled():
                 closed = await self._load(plan.documents)
-        after = await held(stage)
+        after, batches_after = await held(stage), await counted(stage)
         figures = self._figures("closed loop", closed)
         backends = await self._backends(closed)
         opened = await self._open_loop() if plan.open_seconds else None
@@ -109,6 +112,7 @@ class Bench:
             open=opened,
             idle_cpu_share=idle,
             postgres_cpu_ms_per_document=backends,
+            hops=hops(batches_before, batches_after),
             storage=stored(before, after, plan.documents),
             floors=floors,
             audit=found,
@@ -173,9 +177,11 @@ class Bench:
         async with running_sink(server.certificate, server.key, client_authority_file=trusted) as sink:
             return await sink_floor_with(sink, tls, requests=FLOOR_REQUESTS, connections=FLOOR_CONNECTIONS)
 
-    def _profiled(self) -> AbstractContextManager[None]:
-        part = self._plan.profile
-        return profiled(part, self._census, self._plan.folder / f"{part}.stacks") if part else nullcontext()
+    def _profiled(self) -> ExitStack:
+        stack = ExitStack()
+        for part in self._plan.profile:
+            stack.enter_context(profiled(part, self._census, self._plan.folder / f"{part}.stacks"))
+        return stack
 
     async def _backends(self, loaded: Loaded) -> dict[str, float]:
         """Postgres's own share by who asked: each service's connections, and its background processes."""

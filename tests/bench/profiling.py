@@ -1,4 +1,6 @@
-"""Where a part's time goes: py-spy samples one Python process, or perf all processes of Postgres or nats-server, during the closed loop."""
+"""Where a part's time goes during the closed loop: py-spy samples one Python process by its own functions; perf samples Postgres,
+nats-server, or everything at once (`all`) by the functions of the machine.
+"""
 
 import shutil
 import signal
@@ -14,10 +16,11 @@ from rich.table import Table
 
 from tests.bench.processes import Census
 
-SAMPLES_PER_SECOND: Final = 200
+SAMPLES_PER_SECOND: Final = 100
 SHOWN: Final = 40
 STOP_SECONDS: Final = 60.0
-NATIVE_PARTS: Final = ("postgres", "nats-server")
+ALL: Final = "all"
+NATIVE_PARTS: Final = ("postgres", "nats-server", ALL)
 
 
 class ProfilerMissing(Exception):
@@ -43,7 +46,7 @@ def _py_spy(part: str, census: Census, file: Path) -> list[str]:
     if not program.exists():
         raise ProfilerMissing("py-spy is not installed: `make setup`")
     return [
-        str(program), "record", "--pid", str(census.roots[part]), "--rate", str(SAMPLES_PER_SECOND), "--native", "--format", "raw",
+        str(program), "record", "--pid", str(census.roots[part]), "--rate", str(SAMPLES_PER_SECOND), "--format", "raw",
         "--duration", "unlimited", "--output", str(file),
     ]  # fmt: skip
 
@@ -52,7 +55,8 @@ def _perf(part: str, census: Census, file: Path) -> list[str]:
     program = shutil.which("perf")
     if program is None:
         raise ProfilerMissing("perf is not installed: Debian's package is linux-perf")
-    pids = ",".join(str(pid) for pid in census.members(part))
+    parts = census.roots if part == ALL else (part,)
+    pids = ",".join(str(pid) for one in parts for pid in census.members(one))
     return [program, "record", "--freq", str(SAMPLES_PER_SECOND * 5), "-g", "--pid", pids, "--output", str(file.with_suffix(".perf"))]
 
 

@@ -12,6 +12,7 @@ from tests.bench.figures import Latency, LoadFigures, Sample, Storage, growth
 from tests.bench.floor_append import Figure as AppendFloor
 from tests.bench.floor_sink import SINK_BOUND_FACTOR, SinkFloor
 from tests.bench.floor_stream import StreamFloor
+from tests.bench.hops import Hop
 
 BIN_SECONDS = 1.0
 
@@ -45,6 +46,7 @@ class Carry(msgspec.Struct, frozen=True, kw_only=True):
     open: LoadFigures | None
     idle_cpu_share: float
     postgres_cpu_ms_per_document: dict[str, float]
+    hops: dict[str, Hop]
     storage: Storage
     floors: Floors | None
     audit: Audit
@@ -94,6 +96,7 @@ def _tables(carry: Carry) -> Iterator[Table]:
     loads = [load for load in (carry.closed, carry.open) if load is not None]
     yield _rates(loads)
     yield _processes(carry, loads)
+    yield _hops(carry.hops)
     yield _bytes(carry.storage)
     if carry.floors is not None:
         yield _floors(carry.floors)
@@ -127,6 +130,13 @@ def _processes(carry: Carry, loads: Sequence[LoadFigures]) -> Table:
     table.add_row("machine", *(f"{load.cpu_ms_per_document.machine:.3f}" for load in loads), "")
     for label, used_ms in carry.postgres_cpu_ms_per_document.items():
         table.add_row(f"  postgres: {label}", f"{used_ms:.3f}", *([""] * len(loads)))
+    return table
+
+
+def _hops(found: dict[str, Hop]) -> Table:
+    table = Table("hop", "batches", "facts in a batch", box=None)
+    for name, hop in found.items():
+        table.add_row(name, str(hop.batches), f"{hop.facts_per_batch:.1f}")
     return table
 
 

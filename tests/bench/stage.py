@@ -1,8 +1,10 @@
 """Everything a bench runs on: a whole stack of the product, the sink it delivers to, and a sender registered through the public API."""
 
+import asyncio
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,8 +15,9 @@ from uuid import uuid4
 
 from relais.cli.contexts import from_file
 from relais.client.client import RelaisClient
+from relais.client.errors import Invalid
 from relais.client.registry import Credential, Group, Sender, Site, Tenant
-from relais.client.routing import EndpointChoice, NewPolicy
+from relais.client.routing import EndpointChoice, NewPolicy, Policy
 from relais.client.settings import ClientSettings
 from relais.demo.cast import Parcel
 from relais.demo.establishment import wait_until_known
@@ -32,6 +35,8 @@ from tests.bench.sink_process import Sink, running_sink
 
 SENDER: Final = "his"
 GROUP: Final = "group-bench"
+KNOWN_SECONDS: Final = 30.0
+KNOWN_POLL_SECONDS: Final = 0.1
 
 # Production samples one trace in a hundred (DESIGN: tracing); so does what is measured.
 ENVIRONMENT: Final = {"RELAIS_TRACE_SAMPLE": "0.01", "RELAIS_LOG_LEVEL": "info"}
@@ -140,7 +145,19 @@ async def _establish(stage: Stage) -> None:
         choices = tuple(
             EndpointChoice(kind="SOFTWARE", connector="https", endpoint=name, type_codes=codes) for name, codes in DESTINATIONS.items()
         )
-        draft = await operator.routing.create_policy(NewPolicy(scope=f"site:{SITE}", endpoints=choices), str(uuid4()))
+        draft = await _drafted(operator, NewPolicy(scope=f"site:{SITE}", endpoints=choices))
         await operator.routing.activate_policy(draft.name, draft.etag)
     submission, body = sample(0)
     await wait_until_known(stage.settings(DEMO_SENDER), Parcel(name="probe", submission=submission, body=body))
+
+
+async def _drafted(operator: RelaisClient, policy: NewPolicy) -> Policy:
+    """Create the policy as soon as routing has heard of the site: until then it names a site that is not there."""
+    deadline = time.monotonic() + KNOWN_SECONDS
+    while True:
+        try:
+            return await operator.routing.create_policy(policy, str(uuid4()))
+        except Invalid:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(KNOWN_POLL_SECONDS)
