@@ -22,6 +22,8 @@ REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 CALL_SECONDS = 5.0
 DEPTH_MAXIMUM = 2
 DETAILS_TRAILER = "grpc-status-details-bin"
+WRITE_FAILED = "Internal error from Core"
+WRITES_MAXIMUM = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,16 +136,24 @@ async def call(channel: grpc.aio.Channel, method: MethodDescriptor, name: str) -
         invoke: Any = getattr(channel, kind)(
             _path(method), request_serializer=type(request).SerializeToString, response_deserializer=response.FromString
         )
-        outgoing = _once(request) if method.client_streaming else request
-        try:
-            called = invoke(outgoing, timeout=CALL_SECONDS)
-            if not method.server_streaming:
-                return _inner(await called)
-            async for answer in called:
-                return _inner(answer)
-        except grpc.aio.AioRpcError as error:
-            return _outer(error)
-        return Answer(grpc.StatusCode.OK)
+        for _ in range(WRITES_MAXIMUM):
+            answer = await _answer(invoke, method, request)
+            if answer is not None:
+                return answer
+    return Answer(grpc.StatusCode.INTERNAL)
+
+
+async def _answer(invoke: Any, method: MethodDescriptor, request: Message) -> Answer | None:
+    """How one call ended; None when it was refused while its request was being written, of which grpc only says that the write failed."""
+    try:
+        called = invoke(_once(request) if method.client_streaming else request, timeout=CALL_SECONDS)
+        if not method.server_streaming:
+            return _inner(await called)
+        async for answer in called:
+            return _inner(answer)
+    except grpc.aio.AioRpcError as error:
+        return None if error.details() == WRITE_FAILED else _outer(error)
+    return Answer(grpc.StatusCode.OK)
 
 
 async def _once(request: Message) -> AsyncIterator[Message]:
