@@ -19,7 +19,7 @@ from relais.chassis.config import read_migration_config
 from relais.chassis.service import ServiceDefinition, check_config
 from relais.embedded.certificates import LEAF_DAYS, RENEW_DAYS, Authority
 from relais.embedded.configuration import read_configuration
-from relais.embedded.documents import write_documents
+from relais.embedded.documents import choose_defaults, write_documents
 from relais.embedded.keys import TOKEN_AUDIENCE, TOKEN_ISSUER, Keys
 from relais.embedded.services import Environments
 from relais.embedded.state import StateFolder
@@ -195,3 +195,17 @@ def test_the_files_for_others_name_only_what_exists(state: StateFolder) -> None:
     for credential in context["credentials"].values():
         assert Path(credential["certificate_file"]).is_file()
         assert Path(credential["key_file"]).is_file()
+
+
+def test_what_was_chosen_for_clients_is_kept_when_the_files_are_written_anew(state: StateFolder) -> None:
+    authority, keys = Authority(state.certificates, NOW), Keys(state.keys)
+    ports = {name: 10_000 + number for number, name in enumerate(port_names(1))}
+    write_documents(state, authority, keys, ports, replicas=1)
+    choose_defaults(state, {"tenant": "demo", "site": "site-a", "credential": "operator"})
+    choose_defaults(state, {"tenant": "north", "credential": "operator"})
+    for _ in range(2):
+        context = tomllib.loads((state.configuration / "context.toml").read_text())
+        assert (context["tenant"], context["credential"]) == ("north", "operator")
+        assert "site" not in context
+        assert set(context["credentials"]) == {"operator", "demo-sender"}
+        write_documents(state, authority, keys, ports, replicas=1)

@@ -4,6 +4,8 @@ With `--output json`, standard output holds one JSON object a line and nothing e
 """
 
 import base64
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
@@ -11,7 +13,7 @@ from enum import Enum
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from relais.cli.exits import UsageError
 from relais.client.errors import ClientError, Overloaded, SettingsError, Unavailable
@@ -23,6 +25,11 @@ class OutputKind(Enum):
     TABLE = "table"
     JSON = "json"
 
+
+# What is not a terminal has no width of its own; a table cut to 80 columns is of no use in a file.
+FILE_COLUMNS = 160
+# What people copy to the next command must stand whole on one line; everything else is folded, never cut.
+_COPIED = frozenset({"document", "remise / delivery"})
 
 # What to do next, by the platform's reason; the reason's own sentence comes from the platform.
 _NEXT = {
@@ -50,7 +57,9 @@ class Voice:
 
     def __init__(self, kind: OutputKind, width: int | None = None) -> None:
         self.kind = kind
-        self.out = Console(width=width, highlight=False, soft_wrap=kind is OutputKind.JSON)
+        knows_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+        columns = width or (None if knows_width else FILE_COLUMNS)
+        self.out = Console(width=columns, highlight=False, soft_wrap=kind is OutputKind.JSON)
         self.err = Console(stderr=True, width=width, highlight=False)
 
     def say(self, french: str, english: str) -> None:
@@ -65,7 +74,8 @@ class Voice:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
         """Results as a table; nothing in JSON's world."""
         if self.kind is OutputKind.TABLE:
-            table = Table(*columns, title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+            shaped = [Column(name, no_wrap=number == 0 and name in _COPIED, overflow="fold") for number, name in enumerate(columns)]
+            table = Table(*shaped, title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
             for row in rows:
                 table.add_row(*(cell(value) for value in row))
             self.out.print(table)
