@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from relais.cli.sentences import STATE
@@ -36,9 +36,8 @@ def board(trip: Trip, now: datetime | None = None) -> RenderableType:
         Text(f"{settled}/{carried}"),
         Text(f"{(end - trip.began_at).total_seconds():.1f} s", style="dim"),
     )
-    sides = Table.grid(padding=(0, 4))
-    sides.add_row(_documents(trip), _destinations(trip))
-    return Group(head, Text(""), sides, Text(""), _rates(trip, now, end))
+    # One below the other: they fit a terminal of 80 columns and 24 lines.
+    return Group(head, Text(""), _documents(trip), Text(""), _destinations(trip), Text(""), _rates(trip, now, end))
 
 
 def line(trip: Trip) -> str:
@@ -50,7 +49,7 @@ def line(trip: Trip) -> str:
 
 def _documents(trip: Trip) -> Table:
     counts = trip.tally.count()
-    table = Table("documents", "", "", box=None, pad_edge=False, header_style="bold")
+    table = Table("documents", "", Column(justify="right"), box=None, pad_edge=False, header_style="bold")
     table.add_row("envoyés", "[dim]sent[/dim]", str(len(trip.receipts) + len(trip.refusals)))
     for state in _STATES:
         sentence = STATE[state]
@@ -63,13 +62,14 @@ def _documents(trip: Trip) -> Table:
 
 
 def _destinations(trip: Trip) -> Table:
-    table = Table("destinations", "", "prévu", "différé", "remis", "abandonné", box=None, pad_edge=False, header_style="bold")
+    numbers = (Column(word, justify="right") for word in ("prévu", "différé", "remis", "abandonné"))
+    table = Table("destinations", "", *numbers, box=None, pad_edge=False, header_style="bold")
     table.add_row("", "", *(f"[dim]{word}[/dim]" for word in ("planned", "deferred", "delivered", "given up")))
     found = trip.tally.destinations()
     for endpoint in sorted(KINDS, key=tuple(KINDS).index):
         counts = found.get(endpoint)
-        numbers = [str(counts[outcome]) if counts else "0" for outcome in ("planned", "deferred", "succeeded", "abandoned")]
-        table.add_row(endpoint, f"[dim]{KINDS[endpoint]}[/dim]", *numbers)
+        cells = [str(counts[outcome]) if counts else "0" for outcome in ("planned", "deferred", "succeeded", "abandoned")]
+        table.add_row(endpoint, f"[dim]{KINDS[endpoint]}[/dim]", *cells)
     return table
 
 
