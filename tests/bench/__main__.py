@@ -16,7 +16,7 @@ from rich.console import Console
 
 from relais.processes.errors import LaunchError
 from tests.bench.carry import Bench, Plan, Run, Tell
-from tests.bench.loading import LoadRefused, Stalled, running_generator
+from tests.bench.loading import GeneratorDied, LoadRefused, Stalled, running_generator
 from tests.bench.plot import draw
 from tests.bench.profiling import ProfilerMissing, hot_spots
 from tests.bench.report import tell, write_json
@@ -71,7 +71,7 @@ def bench(
     except asyncio.CancelledError:
         console.print("stopped")
         raise typer.Exit(FAILED) from None
-    except (Stalled, LoadRefused, ProfilerMissing) as error:
+    except (Stalled, LoadRefused, GeneratorDied, ProfilerMissing) as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(FAILED) from None
     write_json(run.carry, folder / "carry.json")

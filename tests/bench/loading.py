@@ -31,6 +31,10 @@ class LoadRefused(Exception):
     """The platform refused documents of a bench; all of them are ones it takes."""
 
 
+class GeneratorDied(Exception):
+    """The load generator is gone; its own words are on standard error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """One load that is over. Times of `lines` and `arrivals` are wall-clock nanoseconds; `arrivals` are by delivery id."""
@@ -55,11 +59,14 @@ class Generator:
         return self._process.pid
 
     async def load(self, order: Order) -> Outcome:
-        """Carry out an order until every document has its answer. Raises `LoadRefused`."""
+        """Carry out an order until every document has its answer. Raises `LoadRefused`, `GeneratorDied`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
-        outcome = msgspec.json.decode(await self._process.stdout.readline(), type=Outcome)
+        answer = await self._process.stdout.readline()
+        if not answer:
+            raise GeneratorDied(f"the load generator ended with status {await self._process.wait()}")
+        outcome = msgspec.json.decode(answer, type=Outcome)
         if outcome.refused:
             raise LoadRefused(f"{outcome.refused} of {outcome.sent} documents: {outcome.first_refusal}")
         return outcome

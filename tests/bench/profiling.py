@@ -46,7 +46,7 @@ def _py_spy(part: str, census: Census, file: Path) -> list[str]:
     if not program.exists():
         raise ProfilerMissing("py-spy is not installed: `make setup`")
     return [
-        str(program), "record", "--pid", str(census.roots[part]), "--rate", str(SAMPLES_PER_SECOND), "--format", "raw",
+        str(program), "record", "--pid", str(census.roots[part]), "--rate", str(SAMPLES_PER_SECOND), "--gil", "--format", "raw",
         "--duration", "unlimited", "--output", str(file),
     ]  # fmt: skip
 
