@@ -71,7 +71,7 @@ async def seal_document(keys: KeyRing, clock: Clock, name: str, body: bytes, req
         opposition=submission().opposition,
         recipients_count=1,
         received_at=written(clock.now()),
-        body=body_reference(chunks),
+        body=body_reference(chunks, len(body)),
         sealed=seal_content(key, document, content_of(body)),
     )
     return SealedDocument(sealed, chunks)

@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -18,6 +20,7 @@ from relais.eventlog.record import SealedChunk
 from relais.testing.vault_suite import assert_absent
 from relais.vault.seal import (
     CHUNK_PLAINTEXT_BYTES,
+    CONTENT_BYTES_MAXIMUM,
     BodyOpener,
     BodySealer,
     body_reference,
@@ -55,6 +58,42 @@ def test_what_was_sealed_opens_to_the_same_bytes(size: int) -> None:
     assert open_body(KEY, chunks) == body
     assert max(len(chunk.ciphertext) for chunk in chunks) <= CHUNK_BYTES_MAXIMUM
     assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+
+
+@given(some.sampled_from([0, 1, 1000, CHUNK_PLAINTEXT_BYTES, 3 * CHUNK_PLAINTEXT_BYTES]), some.booleans())
+def test_a_body_that_is_deflated_opens_to_the_same_bytes_whether_it_shrinks_or_not(size: int, shrinks: bool) -> None:
+    body = body_of(size) if shrinks else os.urandom(size)
+    chunks = seal_body(KEY, BLOB, body, deflated=True)
+    reference = body_reference(chunks, size, deflated=True)
+    assert open_body(KEY, chunks, deflated=reference.deflated) == body
+    assert (reference.size, reference.chunks) == (size, len(chunks))
+    assert max(len(chunk.ciphertext) for chunk in chunks) <= CHUNK_BYTES_MAXIMUM
+    if shrinks and size >= 1000:
+        assert sum(len(chunk.ciphertext) for chunk in chunks) < size / 4
+
+
+@pytest.mark.parametrize(
+    "plaintext",
+    [b"no zlib stream", zlib.compress(b"cut off")[:-2], zlib.compress(bytes(CHUNK_PLAINTEXT_BYTES + 1)), b""],
+    ids=["no zlib stream", "cut off", "a bomb", "nothing"],
+)
+def test_what_does_not_inflate_to_one_chunk_is_broken(plaintext: bytes) -> None:
+    chunks = seal_body(KEY, BLOB, plaintext)
+    with pytest.raises(SealBroken):
+        open_body(KEY, chunks, deflated=True)
+
+
+def test_a_content_that_inflates_to_more_than_any_content_is_broken() -> None:
+    bomb = zlib.compress(bytes(CONTENT_BYTES_MAXIMUM + 1))
+    with pytest.raises(SealBroken):
+        open_content(KEY, DOCUMENT, seal_bytes(KEY, bomb, b"relais.content.v1\x00" + DOCUMENT.encode()))
+
+
+def test_a_content_that_is_too_large_to_be_inflated_is_not_deflated_and_opens_all_the_same() -> None:
+    content = msgspec.structs.replace(CONTENT, title="x" * CONTENT_BYTES_MAXIMUM)
+    sealed = seal_content(KEY, DOCUMENT, content)
+    assert len(sealed) > CONTENT_BYTES_MAXIMUM
+    assert open_content(KEY, DOCUMENT, sealed) == content
 
 
 @given(some.data())
@@ -157,7 +196,7 @@ def test_a_streamed_body_is_the_same_body_however_it_was_cut(size: int, cuts: li
     chunks += sealer.feed(body[start:])
     chunks += sealer.finish()
     assert open_body(KEY, chunks) == body
-    assert sealer.reference() == body_reference(chunks)
+    assert sealer.reference() == body_reference(chunks, size)
     assert sealer.reference().size == size
     assert sealer.reference().ciphertext_sha256 == hashlib.sha256(b"".join(chunk.ciphertext for chunk in chunks)).digest()
 
@@ -173,7 +212,7 @@ def test_an_interrupted_upload_goes_on_in_another_process(stored: int) -> None:
         kept += after.feed(body[after.size :])
     kept += after.finish()
     assert open_body(KEY, kept) == body
-    assert after.reference() == body_reference(kept)
+    assert after.reference() == body_reference(kept, len(body))
 
 
 def test_a_streaming_sealer_holds_back_less_than_it_was_fed() -> None:

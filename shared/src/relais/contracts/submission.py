@@ -106,12 +106,16 @@ class SealedContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BodyReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the sealed body is: `chunks` rows of the vault under `blob` (a UUID), `size` plaintext bytes, hash of the ciphertext."""
+    """Where the sealed body is: `chunks` rows of the vault under `blob` (a UUID), `size` bytes as sent, hash of the ciphertext.
+
+    `deflated` says that each chunk was deflated by itself (RFC 1950) before it was sealed.
+    """
 
     blob: str
     size: int
     chunks: int
     ciphertext_sha256: bytes
+    deflated: bool = False
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):

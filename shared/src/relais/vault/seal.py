@@ -8,12 +8,19 @@ be wrong here: an upload that starts again and a request that is repeated seal o
 
 The AAD binds every ciphertext to its place: a chunk to its blob, its number and whether it is the last; a content to its purpose
 and its document. A chunk that is changed, moved, repeated, cut off or another document's does not open: `SealBroken`.
+
+A content is deflated (RFC 1950) before it is sealed, because every later fact of the road carries it on: a header extract shrinks to less
+than half. A reader tells by the first byte, 0x78 for zlib; a msgpack map never begins with it. A body of tags and text shrinks to a fifth or
+a tenth, and each byte of it costs Postgres four (its log, its table, two caches); of a Base64 PDF so little is gained that it is left alone.
+Whose bytes these are, nobody else has a say in: a ciphertext's length tells how well a document deflates, and nothing that an attacker
+chose is deflated with it.
 """
 
 import hashlib
 import hmac
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -31,10 +38,17 @@ NONCE_BYTES = 12
 TAG_BYTES = 16
 CHUNK_PLAINTEXT_BYTES = CHUNK_BYTES_MAXIMUM - NONCE_BYTES - TAG_BYTES
 CONTENT_PURPOSE = "relais.content.v1"
+CONTENT_BYTES_MAXIMUM = 256 * 1024
+"""What a sealed content may inflate to. A larger one is not deflated, and so meets the limit of whoever wants to carry it in a fact."""
 
 _BODY_AAD = struct.Struct(">14s16sI?")
 _BODY_PURPOSE = b"relais.body.v1"
 _DOCUMENT_INFO = b"relais.document.v1"
+
+_ZLIB_FIRST_BYTE = b"\x78"
+# The fastest level takes 18 µs for 2.8 KB and leaves 1.2; the best one takes three times as long for a twentieth less.
+_DEFLATE_LEVEL = 1
+_DEFLATE_GROWTH_BYTES_MAXIMUM = 1024
 
 _content_encoder = msgspec.msgpack.Encoder()
 _content_decoder = msgspec.msgpack.Decoder(SealedContent)
@@ -62,35 +76,39 @@ def open_bytes(key: bytes, ciphertext: bytes, associated: bytes) -> bytes:
 
 def seal_content(key: bytes, document: str, content: SealedContent) -> bytes:
     """The sealed part of a submission, for `Submission.sealed`."""
-    return seal_bytes(key, _content_encoder.encode(content), _content_aad(document))
+    plaintext = _content_encoder.encode(content)
+    if len(plaintext) <= CONTENT_BYTES_MAXIMUM:
+        plaintext = zlib.compress(plaintext, _DEFLATE_LEVEL)
+    return seal_bytes(key, plaintext, _content_aad(document))
 
 
 def open_content(key: bytes, document: str, sealed: bytes) -> SealedContent:
     """The sealed part of a submission of this document. Raises `SealBroken`."""
     plaintext = open_bytes(key, sealed, _content_aad(document))
     try:
-        return _content_decoder.decode(plaintext)
+        is_deflated = plaintext[:1] == _ZLIB_FIRST_BYTE
+        return _content_decoder.decode(_inflated(plaintext, CONTENT_BYTES_MAXIMUM) if is_deflated else plaintext)
     except msgspec.MsgspecError:
         # The decoder's message may quote a value, and every value in here is personal.
         raise SealBroken("the sealed content opens but is not a content") from None
 
 
-def seal_body(key: bytes, blob: UUID, body: bytes) -> list[SealedChunk]:
+def seal_body(key: bytes, blob: UUID, body: bytes, *, deflated: bool = False) -> list[SealedChunk]:
     """A whole body as its rows; an empty body is one empty chunk, so that an absent body can be told from it."""
     cipher = AESGCM(key)
-    if len(body) <= CHUNK_PLAINTEXT_BYTES:
-        return [_seal_chunk(cipher, blob, 0, last=True, plaintext=body)]
     view = memoryview(body)
-    starts = range(0, len(body), CHUNK_PLAINTEXT_BYTES)
-    return [
-        _seal_chunk(cipher, blob, number, last=number == len(starts) - 1, plaintext=view[start : start + CHUNK_PLAINTEXT_BYTES])
-        for number, start in enumerate(starts)
-    ]
+    # What does not deflate grows by a few bytes, and still has to fit its row.
+    step = CHUNK_PLAINTEXT_BYTES - _DEFLATE_GROWTH_BYTES_MAXIMUM if deflated else CHUNK_PLAINTEXT_BYTES
+    starts = range(0, max(1, len(body)), step)
+    parts: Iterable[bytes | memoryview] = (view[start : start + step] for start in starts)
+    if deflated:
+        parts = (zlib.compress(part, _DEFLATE_LEVEL) for part in parts)
+    return [_seal_chunk(cipher, blob, number, last=number == len(starts) - 1, plaintext=part) for number, part in enumerate(parts)]
 
 
-def open_body(key: bytes, chunks: Sequence[SealedChunk]) -> bytes:
+def open_body(key: bytes, chunks: Sequence[SealedChunk], *, deflated: bool = False) -> bytes:
     """The body these chunks are, all of one blob and in order. Raises `SealBroken` when one is missing, moved, changed or foreign."""
-    opener = BodyOpener(key)
+    opener = BodyOpener(key, deflated=deflated)
     parts = [opener.open(chunk) for chunk in chunks]
     opener.finish()
     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -104,15 +122,12 @@ def ciphertext_sha256(chunks: Iterable[SealedChunk]) -> bytes:
     return digest.digest()
 
 
-def body_reference(chunks: Sequence[SealedChunk]) -> BodyReference:
-    """How a fact names this body. Raises ValueError for no chunks: even an empty body is one."""
+def body_reference(chunks: Sequence[SealedChunk], size: int, *, deflated: bool = False) -> BodyReference:
+    """How a fact names this body of `size` bytes as sent. Raises ValueError for no chunks: even an empty body is one."""
     if not chunks:
         raise ValueError("a body is at least one chunk")
     return BodyReference(
-        blob=str(chunks[0].blob),
-        size=sum(len(chunk.ciphertext) - NONCE_BYTES - TAG_BYTES for chunk in chunks),
-        chunks=len(chunks),
-        ciphertext_sha256=ciphertext_sha256(chunks),
+        blob=str(chunks[0].blob), size=size, chunks=len(chunks), ciphertext_sha256=ciphertext_sha256(chunks), deflated=deflated
     )
 
 
@@ -196,8 +211,9 @@ class BodySealer:
 class BodyOpener:
     """Opens a body chunk by chunk; what was opened counts as a body only after `finish`, which finds a cut-off end."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, deflated: bool = False) -> None:
         self._cipher = AESGCM(key)
+        self._deflated = deflated
         self._blob: UUID | None = None
         self._number = 0
         self._ended = False
@@ -210,7 +226,7 @@ class BodyOpener:
         plaintext = _open_chunk(self._cipher, self._blob, self._number, chunk)
         self._number += 1
         self._ended = chunk.last
-        return plaintext
+        return _inflated(plaintext, CHUNK_PLAINTEXT_BYTES) if self._deflated else plaintext
 
     def finish(self) -> None:
         """Raises `SealBroken` when the last chunk has not been opened."""
@@ -237,6 +253,18 @@ def _open(cipher: AESGCM, ciphertext: bytes, associated: bytes) -> bytes:
         return cipher.decrypt(view[:NONCE_BYTES], view[NONCE_BYTES:], associated)
     except InvalidTag:
         raise SealBroken("the ciphertext does not open here") from None
+
+
+def _inflated(deflated: bytes, bytes_maximum: int) -> bytes:
+    inflating = zlib.decompressobj()
+    try:
+        plaintext = inflating.decompress(deflated, bytes_maximum)
+    except zlib.error:
+        raise SealBroken("what opens is not deflated") from None
+    # One more call lets the stream's end and its checksum be seen when the limit was met exactly.
+    if inflating.decompress(inflating.unconsumed_tail, 1) or not inflating.eof:
+        raise SealBroken("what was deflated is cut off, or larger than allowed")
+    return plaintext
 
 
 def _content_aad(document: str) -> bytes:

@@ -50,7 +50,7 @@ def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey,
     """
     request = checked.request
     key = document_key(subject, checked.document)
-    reference, inline, staged = _seal_source(key, source, now)
+    reference, inline, staged = _seal_source(key, source, now, deflated=checked.header.structured)
     content = SealedContent(
         header=checked.header,
         identity=request.identity,
@@ -98,11 +98,13 @@ def seal_submission(checked: Checked, state: DocumentState, subject: SubjectKey,
     return SealedSubmission(Append(events=events, chunks=inline, work=tuple(work)), staged, names_staged_body)
 
 
-def _seal_source(key: bytes, source: BodySource, now: datetime) -> tuple[BodyReference, tuple[SealedChunk, ...], tuple[SealedChunk, ...]]:
+def _seal_source(
+    key: bytes, source: BodySource, now: datetime, *, deflated: bool
+) -> tuple[BodyReference, tuple[SealedChunk, ...], tuple[SealedChunk, ...]]:
     if source.reference is not None:
         return source.reference, (), ()
     if source.body is None:
         raise ValueError("a submission has a body in hand or one in the vault")
-    chunks = tuple(seal_body(key, new_blob(now), source.body))
-    reference = body_reference(chunks)
+    chunks = tuple(seal_body(key, new_blob(now), source.body, deflated=deflated))
+    reference = body_reference(chunks, len(source.body), deflated=deflated)
     return (reference, chunks, ()) if len(source.body) <= INLINE_BODY_BYTES_MAXIMUM else (reference, (), chunks)

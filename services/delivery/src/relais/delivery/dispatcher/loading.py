@@ -108,7 +108,7 @@ class Loader:
     def _body(self, key: bytes, loaded: Loaded, reference: BodyReference) -> bytes | LargeBody:
         if loaded.parcel.size > WINDOW_BYTES_MAXIMUM:
             return StoredBody(self._blobs, key, reference)
-        body = open_body(key, loaded.chunks)
+        body = open_body(key, loaded.chunks, deflated=reference.deflated)
         if len(body) != reference.size:
             raise SealBroken("the body is not as long as it was taken in")
         return body
@@ -127,7 +127,7 @@ class StoredBody:
         return self._reference.size
 
     async def parts(self) -> AsyncIterator[bytes]:
-        opener = BodyOpener(self._key)
+        opener = BodyOpener(self._key, deflated=self._reference.deflated)
         blob = UUID(self._reference.blob)
         for first in range(0, self._reference.chunks, PART_CHUNKS_MAXIMUM):
             try:
