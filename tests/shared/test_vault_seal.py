@@ -18,6 +18,7 @@ from relais.contracts.header import Code, HeaderExtract, Identifier
 from relais.contracts.submission import DeclaredIdentity, SealedContent
 from relais.eventlog.record import SealedChunk
 from relais.testing.vault_suite import assert_absent
+from relais.vault.dictionary import CONTENT_DICTIONARY
 from relais.vault.seal import (
     CHUNK_PLAINTEXT_BYTES,
     CONTENT_BYTES_MAXIMUM,
@@ -87,6 +88,10 @@ def test_a_content_that_inflates_to_more_than_any_content_is_broken() -> None:
     bomb = zlib.compress(bytes(CONTENT_BYTES_MAXIMUM + 1))
     with pytest.raises(SealBroken):
         open_content(KEY, DOCUMENT, seal_bytes(KEY, bomb, b"relais.content.v1\x00" + DOCUMENT.encode()))
+
+
+def test_the_dictionary_is_the_one_that_every_stored_content_was_deflated_with() -> None:
+    assert hashlib.sha256(CONTENT_DICTIONARY).hexdigest() == "7d6a1089a0e454ed568fb047edeea65a91c68062cc0b9809064337a90da64e27"
 
 
 def test_a_content_that_is_too_large_to_be_inflated_is_not_deflated_and_opens_all_the_same() -> None:
