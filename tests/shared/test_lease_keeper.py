@@ -9,12 +9,34 @@ from hypothesis import strategies as st
 
 from relais.contracts.subjects import PARTITIONS
 from relais.testing.clock import ManualClock
-from relais.transport.leases import LEASE_SECONDS, RENEW_SECONDS, LeaseKeeper, Share, partition_resources
+from relais.transport.leases import (
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    LeaseKeeper,
+    LeasesUnavailable,
+    Share,
+    Tick,
+    TickAnswer,
+    partition_resources,
+)
 from relais.transport.leases_memory import MemoryLeaseStore
 from relais.transport.sharing import claims_of, fair_part, surplus_of
 
 RESOURCES = partition_resources("routing", "identity")
 GROUP = "partition/routing/identity"
+
+
+class CutStore(MemoryLeaseStore):
+    """Loses the answers to the next `claims_to_cut` ticks that claim something: it is theirs, and they do not know."""
+
+    claims_to_cut = 0
+
+    async def tick(self, tick: Tick) -> TickAnswer:
+        answer = await super().tick(tick)
+        if answer.claimed and self.claims_to_cut:
+            self.claims_to_cut -= 1
+            raise LeasesUnavailable("cut")
+        return answer
 
 
 class Replica:
@@ -125,6 +147,65 @@ async def test_a_sleeper_stops_trusting_its_leases_before_anybody_else_can_have_
         await sleeper.keeper.tick()
         assert sleeper.share.held() == {}
         assert not lease.valid
+
+
+async def test_claims_whose_answer_was_lost_are_held_from_the_next_tick_on_under_a_new_epoch() -> None:
+    clock = ManualClock()
+    store = CutStore(clock)
+    store.claims_to_cut = 1
+    async with running(Replica("a", store, clock)) as replica:
+        await clock.advance(RENEW_SECONDS + 0.1)
+        assert store.claims_to_cut == 0
+        assert parts(replica) == [PARTITIONS]
+        assert {lease.epoch for lease in replica.share.held().values()} == {2}
+
+
+async def test_claims_cut_again_and_again_make_nobody_hold_what_another_holds() -> None:
+    clock = ManualClock()
+    store = CutStore(clock)
+    async with running(Replica("a", store, clock)) as first, running(Replica("b", store, clock)) as second:
+        for _ in range(20):
+            store.claims_to_cut = 1
+            await clock.advance(RENEW_SECONDS / 3)
+            parts(first, second)
+            await first.share.give_back(list(first.share.held().values())[:4])
+            first.share.drop(RESOURCES[-1])
+        await clock.advance(LEASE_SECONDS)
+        assert parts(first, second) == [16, 16]
+
+
+async def test_a_lease_ends_when_a_claim_made_before_it_is_carried_out_after_it() -> None:
+    clock = ManualClock()
+    store = MemoryLeaseStore(clock)
+    keeper = LeaseKeeper(store, "a", clock)
+    share = keeper.share("relay", ["relay"])
+    await keeper.tick()
+    before = share.held()["relay"]
+    # The statement of an earlier tick that was given up, and that the database came to only now.
+    late = await store.tick(Tick("a", (), (), ("relay",), (), LEASE_SECONDS))
+    assert late.claimed == {"relay": before.epoch + 1}
+    await keeper.tick()
+    after = share.held()["relay"]
+    assert after.epoch == before.epoch + 2
+    assert not before.valid
+    await share.give_back([before])
+    assert share.held() == {"relay": after}
+    assert after.valid
+
+
+async def test_what_is_given_back_is_not_valid_any_more() -> None:
+    clock = ManualClock()
+    store = MemoryLeaseStore(clock)
+    keeper = LeaseKeeper(store, "a", clock)
+    share = keeper.share("endpoints", ["endpoint/1", "endpoint/2", "endpoint/3"])
+    await keeper.tick()
+    first, second, third = share.held().values()
+    await share.give_back([first])
+    share.drop(second.resource)
+    assert [lease.valid for lease in (first, second, third)] == [False, False, True]
+    await keeper.close()
+    assert not third.valid
+    assert share.held() == {}
 
 
 async def test_leases_that_nobody_took_during_an_outage_go_on_under_their_epochs() -> None:

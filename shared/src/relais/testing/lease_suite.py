@@ -37,7 +37,7 @@ class LeaseStoreSuite:
         assert (await tick(place, "a", claims=RESOURCES[:2])).claimed == {RESOURCES[0]: 1, RESOURCES[1]: 1}
         answer = await tick(place, "b", claims=RESOURCES[1:3])
         assert answer.claimed == {RESOURCES[2]: 1}
-        assert (await tick(place, "b")).free == set(RESOURCES[3:])
+        assert (await tick(place, "c")).free == set(RESOURCES[3:])
 
     async def test_two_that_claim_everything_at_one_moment_share_it_without_overlap(self, place: LeasePlace) -> None:
         answers = await asyncio.gather(tick(place, "a", claims=RESOURCES), tick(place, "b", claims=RESOURCES[::-1]))
@@ -65,6 +65,35 @@ class LeaseStoreSuite:
         await place.pass_time(DURATION_SECONDS * 3)
         assert (await tick(place, "a", renewals=((RESOURCES[0], 1),))).renewed == {RESOURCES[0]}
         assert (await tick(place, "b", claims=RESOURCES[:1])).claimed == {}
+
+    async def test_a_holder_that_never_heard_of_its_lease_claims_it_again_under_a_new_epoch(self, place: LeasePlace) -> None:
+        await tick(place, "a", claims=RESOURCES[:1])
+        assert RESOURCES[0] in (await tick(place, "a")).free
+        assert (await tick(place, "a", claims=RESOURCES[:1])).claimed == {RESOURCES[0]: 2}
+        assert await place.checkpoint_epoch("routing", "identity", 0) == 2
+        assert (await tick(place, "a", renewals=((RESOURCES[0], 1),))).renewed == frozenset()
+        await place.store.give_back("a", [(RESOURCES[0], 1)], [])
+        assert (await tick(place, "a", renewals=((RESOURCES[0], 2),))).renewed == {RESOURCES[0]}
+
+    async def test_a_lease_that_its_holder_never_heard_of_is_free_for_nobody_else(self, place: LeasePlace) -> None:
+        await tick(place, "a", claims=RESOURCES[:1])
+        await place.pass_time(DURATION_SECONDS * 0.9)
+        answer = await tick(place, "b", claims=RESOURCES[:1])
+        assert answer.claimed == {}
+        assert RESOURCES[0] not in answer.free
+        await place.pass_time(DURATION_SECONDS * 0.2)
+        assert (await tick(place, "b", claims=RESOURCES[:1])).claimed == {RESOURCES[0]: 2}
+        assert (await tick(place, "a", claims=RESOURCES[:1])).claimed == {}
+
+    async def test_what_a_tick_renews_it_neither_claims_nor_calls_free(self, place: LeasePlace) -> None:
+        await tick(place, "a", claims=RESOURCES[:1])
+        for seconds in (0.0, DURATION_SECONDS * 3):
+            await place.pass_time(seconds)
+            answer = await tick(place, "a", claims=RESOURCES[:1], renewals=((RESOURCES[0], 1),))
+            assert answer.renewed == {RESOURCES[0]}
+            assert answer.claimed == {}
+            assert answer.free == set(RESOURCES[1:])
+        assert await place.checkpoint_epoch("routing", "identity", 0) == 1
 
     async def test_what_is_given_back_is_free_at_once_and_lost_to_its_giver(self, place: LeasePlace) -> None:
         await tick(place, "a", claims=RESOURCES[:2])

@@ -5,6 +5,9 @@ takeover raises its epoch. A holder trusts its lease a little less long than the
 before it asked. Whoever slept through all of that is refused in the commit of its effects: a takeover gives the partition's
 checkpoint the new epoch, and an append under another one is `Fenced`.
 
+When the answer to a claim is lost, the row names a holder that does not know it. It claims again and is given a new epoch at
+once, because no process can have used the one that was never heard of; everybody else waits until the row runs out.
+
     partition/<consumer>/<log>/<pp>   one partition of one log, for one consumer: shared among the replicas
     relay                             the one relay of this log
     endpoint/<id>                     the one dispatcher of a destination
@@ -59,6 +62,9 @@ def partition_of_resource(resource: str) -> tuple[str, str, int] | None:
 class Tick:
     """All that one replica asks of the database at once: seen as a member of `groups`, renew these (resource, epoch), take over
     those of `claims` that are free, and say which of `watched` are free now.
+
+    Free for `holder` is what nobody holds, what has run out, and what is its own without its knowing: under an epoch that it does
+    not renew. What this tick renews is neither free nor claimed by it.
     """
 
     holder: str
@@ -116,6 +122,10 @@ class Lease:
         """The keeper renewed it."""
         self._valid_until = max(self._valid_until, valid_until)
 
+    def end(self) -> None:
+        """It was given back, or refused: from now on another epoch may be in use, even in this process, so its time counts no more."""
+        self._valid_until = float("-inf")
+
 
 class Share:
     """One replica's part of a group of resources. `changed` rings when it may have grown or shrunk."""
@@ -142,13 +152,17 @@ class Share:
         self._keeper.hurry()
 
     def drop(self, resource: str) -> None:
-        """Forget a lease at once: the log said `Fenced`, so it is not ours any more."""
-        self.leases.pop(resource, None)
+        """End a lease at once: the log said `Fenced`, so it is not ours any more."""
+        lease = self.leases.pop(resource, None)
+        if lease is not None:
+            lease.end()
 
     async def give_back(self, leases: Sequence[Lease]) -> None:
         """Free leases that nothing uses any more. When the database cannot be asked they run out by themselves."""
         for lease in leases:
-            self.leases.pop(lease.resource, None)
+            # What is held meanwhile under a later epoch is not what is given back.
+            if self.leases.get(lease.resource) is lease:
+                del self.leases[lease.resource]
         await self._keeper.give_back(leases)
 
     async def leave(self) -> None:
@@ -217,13 +231,17 @@ class LeaseKeeper:
 
     async def close(self) -> None:
         """Give everything back, so that others need not wait for it to run out."""
-        leases = [lease for share in self._shares.values() for lease in share.leases.values()]
-        groups = list(self._shares)
+        shares = list(self._shares.values())
         self._shares.clear()
-        await self.give_back(leases, groups)
+        leases = [lease for share in shares for lease in share.leases.values()]
+        for share in shares:
+            share.leases.clear()
+        await self.give_back(leases, [share.group for share in shares])
 
     async def give_back(self, leases: Sequence[Lease], leave: Sequence[str] = ()) -> None:
         """See `Share.give_back`."""
+        for lease in leases:
+            lease.end()
         if not leases and not leave:
             return
         try:
@@ -262,7 +280,7 @@ class LeaseKeeper:
     def _settle(self, share: Share, answer: TickAnswer, valid_until: float) -> None:
         lost = [resource for resource in share.leases if resource not in answer.renewed]
         for resource in lost:
-            del share.leases[resource]
+            share.drop(resource)
         if lost:
             self._lost.inc(len(lost))
             _log.warning("lease_lost", count=len(lost))

@@ -40,11 +40,11 @@ class MemoryLeaseStore:
             self._rows[resource].expires_at = expires_at
         claimed: dict[str, int] = {}
         for resource in sorted(tick.claims):
-            if self._free(resource, now):
+            if resource not in renewed and self._free(resource, tick.holder, now):
                 claimed[resource] = self._take_over(resource, tick.holder, expires_at)
         alive = {group: self._alive(group, now - tick.duration_seconds) for group in tick.groups}
-        free = frozenset(resource for resource in tick.watched if self._free(resource, now))
-        return TickAnswer(frozenset(renewed), claimed, alive, free)
+        free = frozenset(resource for resource in tick.watched if self._free(resource, tick.holder, now))
+        return TickAnswer(frozenset(renewed), claimed, alive, free - renewed - claimed.keys())
 
     async def give_back(self, holder: str, leases: Sequence[tuple[str, int]], leave: Sequence[str]) -> None:
         self._require_available()
@@ -67,9 +67,10 @@ class MemoryLeaseStore:
         row = self._rows.get(resource)
         return row is not None and row.holder == holder and row.epoch == epoch
 
-    def _free(self, resource: str, now: float) -> bool:
+    def _free(self, resource: str, holder: str, now: float) -> bool:
+        """Whether `holder` may take it, unless it has just renewed it."""
         row = self._rows.get(resource)
-        return row is None or row.expires_at < now
+        return row is None or row.expires_at < now or row.holder == holder
 
     def _alive(self, group: str, since: float) -> int:
         return sum(seen_at > since for (one, _), seen_at in self._members.items() if one == group)

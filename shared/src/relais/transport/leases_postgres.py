@@ -16,6 +16,8 @@ _NOTHING_READ: Final = UUID(int=0)
 
 # Every statement of a WITH sees the same moment, so what `free` says does not know of `claimed`: the caller subtracts.
 # A lease that ran out but that nobody took is renewed under its epoch: nothing has happened to it.
+# A row in the asker's own name that it does not renew comes from an answer it never got: it may be claimed, under a new epoch. What is
+# renewed is left out of the claims, because one statement may not change a row twice.
 # Rows are inserted in order, so that two replicas that want the same ones wait for each other instead of locking up.
 # A checkpoint takes its new holder's epoch in the same commit; an append of the last one either was before that, or is refused.
 _TICK = """
@@ -30,9 +32,10 @@ WITH seen AS (
     RETURNING l.resource
 ), claimed AS (
     INSERT INTO {schema}.lease AS l (resource, holder, epoch, expires_at)
-    SELECT r, $1, 1, clock_timestamp() + $7::interval FROM unnest($5::text[]) AS r ORDER BY r
+    SELECT r, $1, 1, clock_timestamp() + $7::interval FROM unnest($5::text[]) AS r
+    WHERE NOT EXISTS (SELECT FROM renewed WHERE renewed.resource = r) ORDER BY r
     ON CONFLICT (resource) DO UPDATE SET holder = excluded.holder, epoch = l.epoch + 1, expires_at = excluded.expires_at
-    WHERE l.expires_at < clock_timestamp()
+    WHERE l.expires_at < clock_timestamp() OR l.holder = excluded.holder
     RETURNING l.resource, l.epoch
 ), fenced AS (
     INSERT INTO {schema}.checkpoint AS c (consumer, log, partition, position, event_id, epoch)
@@ -47,7 +50,8 @@ UNION ALL SELECT 'claimed', resource, epoch FROM claimed
 UNION ALL SELECT 'alive', consumer, count(*) FROM {schema}.member
     WHERE consumer = ANY ($2::text[]) AND holder <> $1 AND seen_at > clock_timestamp() - $7::interval GROUP BY consumer
 UNION ALL SELECT 'free', r, 0 FROM unnest($6::text[]) AS r
-    WHERE NOT EXISTS (SELECT FROM {schema}.lease l WHERE l.resource = r AND l.expires_at >= clock_timestamp())
+    WHERE NOT EXISTS (SELECT FROM {schema}.lease l WHERE l.resource = r AND l.expires_at >= clock_timestamp() AND l.holder <> $1)
+    AND NOT EXISTS (SELECT FROM renewed WHERE renewed.resource = r)
 """
 
 _GIVE_BACK = """
