@@ -1,5 +1,6 @@
 """What the platform of the tests holds, what it shall get wrong, and how it says no."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from relais.api.ingestion.v1 import document_pb2, submission_pb2
 
 @dataclass
 class Fault:
-    """What goes wrong with one call of a method. `after_work`: the work is done and the answer is lost."""
+    """What goes wrong with one call of a method. `after_work`: the work is done and the answer is lost; `silent`: no answer ever comes."""
 
     code: int
     reason: str = ""
@@ -22,6 +23,7 @@ class Fault:
     after_work: bool = False
     after_documents: int = 0
     after_bytes: int = 0
+    silent: bool = False
 
 
 @dataclass
@@ -89,6 +91,8 @@ async def plan(state: State, context: grpc.aio.ServicerContext[Any, Any], method
     """Note the call; answer with the planned fault now, or hand it over when it comes after the work."""
     state.calls.append(method)
     fault = state.fault(method)
+    if fault is not None and fault.silent:
+        await asyncio.Event().wait()
     if fault is not None and not (fault.after_work or fault.after_documents or fault.after_bytes):
         await refuse(context, status_of(fault.code, fault.reason, retry_after_seconds=fault.retry_after_seconds))
     return fault

@@ -53,8 +53,11 @@ async def test_a_document_too_large_for_the_stream_is_refused_before_it_breaks_i
         assert isinstance(await (await bulk.send(submission(), body(1))), Receipt)
 
 
-async def test_a_stream_that_breaks_is_made_again_and_nothing_is_lost_or_doubled(client: RelaisClient, platform: Platform) -> None:
-    platform.state.faults["SubmitDocuments"] = [Fault(code_pb2.UNAVAILABLE, "DRAINING", after_documents=count) for count in (1, 37, 90)]
+@pytest.mark.parametrize("code", [code_pb2.UNAVAILABLE, code_pb2.CANCELLED])
+async def test_a_stream_that_breaks_is_made_again_and_nothing_is_lost_or_doubled(
+    client: RelaisClient, platform: Platform, code: int
+) -> None:
+    platform.state.faults["SubmitDocuments"] = [Fault(code, "DRAINING", after_documents=count) for count in (1, 37, 90)]
     ends = await send_all(client, [body(number) for number in range(300)])
     assert all(isinstance(end, Receipt) for end in ends)
     assert len(platform.state.requests) == 300

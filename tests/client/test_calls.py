@@ -1,5 +1,6 @@
 """Attacks the client's calls: refusals and what they carry, a platform that is away, lost answers, credentials, deadlines, its log."""
 
+import asyncio
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,32 @@ async def test_a_lost_answer_is_asked_for_again_and_is_the_same_receipt(client: 
     assert len(platform.state.requests) == 1
 
 
+async def test_a_call_that_the_server_cancelled_is_made_again(client: RelaisClient, platform: Platform) -> None:
+    platform.state.faults["SubmitDocument"] = [Fault(code_pb2.CANCELLED), Fault(code_pb2.CANCELLED, after_work=True)]
+    receipt = await client.documents.submit(submission(), BODY)
+    assert receipt.duplicate
+    assert platform.state.calls == ["SubmitDocument"] * 3
+    assert len(platform.state.requests) == 1
+
+
+async def test_a_server_that_cancels_every_call_is_given_up(platform: Platform) -> None:
+    platform.state.faults["GetDocument"] = [Fault(code_pb2.CANCELLED) for _ in range(9)]
+    async with RelaisClient(platform.settings(), CallPolicy(attempts_maximum=3)) as client:
+        with pytest.raises(Unavailable) as away:
+            await client.documents.get("x")
+    assert away.value.explanation.code == "CANCELLED"
+    assert platform.state.calls == ["GetDocument"] * 3
+
+
+async def test_a_call_that_its_caller_gives_up_is_cancelled_and_not_made_again(client: RelaisClient, platform: Platform) -> None:
+    await client.documents.submit(submission(), BODY)
+    platform.state.faults["GetDocument"] = [Fault(code_pb2.OK, silent=True)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await client.documents.get("x")
+    assert platform.state.calls == ["SubmitDocument", "GetDocument"]
+
+
 async def test_the_delay_that_the_platform_asks_for_is_kept(client: RelaisClient, platform: Platform) -> None:
     platform.state.faults["SubmitDocument"] = [Fault(code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", retry_after_seconds=0.3)]
     waits: list[float] = []
@@ -97,8 +124,9 @@ async def test_a_port_where_nobody_listens_is_unavailable(platform: Platform) ->
             await client.documents.get("x")
 
 
-async def test_a_persons_decision_is_never_repeated_by_itself(client: RelaisClient, platform: Platform) -> None:
-    platform.state.faults["ReleaseDocument"] = [Fault(code_pb2.UNAVAILABLE, "OUTCOME_UNKNOWN")]
+@pytest.mark.parametrize("code", [code_pb2.UNAVAILABLE, code_pb2.CANCELLED])
+async def test_a_persons_decision_is_never_repeated_by_itself(client: RelaisClient, platform: Platform, code: int) -> None:
+    platform.state.faults["ReleaseDocument"] = [Fault(code, "OUTCOME_UNKNOWN")]
     with pytest.raises(Unavailable):
         await client.held_by_identity.release(HELD, InsStatus.VALIDEE, "checked by telephone")
     assert platform.state.calls == ["ReleaseDocument"]

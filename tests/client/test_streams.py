@@ -18,6 +18,8 @@ from tests.client.platform_state import Fault
 
 LARGE = b"<ClinicalDocument>" + b"0123456789abcdef" * 400_000 + b"</ClinicalDocument>"
 
+cut_with = pytest.mark.parametrize("code", [code_pb2.UNAVAILABLE, code_pb2.CANCELLED])
+
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
@@ -37,10 +39,9 @@ async def test_a_large_document_arrives_whole(client: RelaisClient, platform: Pl
     assert told == sorted(told)
 
 
-async def test_an_upload_that_is_cut_goes_on_where_it_was(client: RelaisClient, platform: Platform, large: Path) -> None:
-    platform.state.faults["UploadDocument"] = [
-        Fault(code_pb2.UNAVAILABLE, "DRAINING", after_bytes=count * 1_000_000) for count in (1, 2, 1)
-    ]
+@cut_with
+async def test_an_upload_that_is_cut_goes_on_where_it_was(client: RelaisClient, platform: Platform, large: Path, code: int) -> None:
+    platform.state.faults["UploadDocument"] = [Fault(code, "DRAINING", after_bytes=count * 1_000_000) for count in (1, 2, 1)]
     sent = submission()
     await client.documents.upload(sent, large)
     assert bytes(platform.state.uploads[sent.request_id]) == LARGE
@@ -98,9 +99,12 @@ async def test_a_file_that_is_absent_or_too_large_is_not_even_announced(client: 
     assert platform.state.calls == []
 
 
-async def test_a_followed_document_tells_each_step_once_even_when_the_stream_breaks(client: RelaisClient, platform: Platform) -> None:
+@cut_with
+async def test_a_followed_document_tells_each_step_once_even_when_the_stream_breaks(
+    client: RelaisClient, platform: Platform, code: int
+) -> None:
     receipt = await client.documents.submit(submission(), BODY)
-    platform.state.faults["WatchDocument"] = [Fault(code_pb2.UNAVAILABLE, "DRAINING", after_documents=count) for count in (2, 4)]
+    platform.state.faults["WatchDocument"] = [Fault(code, "DRAINING", after_documents=count) for count in (2, 4)]
     changes = [change async for change in client.documents.watch(receipt.document)]
     steps = [step for change in changes for step in change.steps]
     assert [step.tag for step in steps] == [step.tag for step in (await client.documents.get(receipt.document)).steps]
@@ -141,8 +145,9 @@ async def test_a_list_goes_over_its_pages_and_ends_at_its_limit(client: RelaisCl
     assert [each async for each in client.documents.list("site = other")] == []
 
 
-async def test_a_log_that_is_cut_in_the_middle_is_read_once_and_whole(client: RelaisClient, platform: Platform) -> None:
-    platform.state.faults["ReadEvents"] = [Fault(code_pb2.UNAVAILABLE, "DRAINING", after_documents=2)]
+@cut_with
+async def test_a_log_that_is_cut_in_the_middle_is_read_once_and_whole(client: RelaisClient, platform: Platform, code: int) -> None:
+    platform.state.faults["ReadEvents"] = [Fault(code, "DRAINING", after_documents=2)]
     frames = [frame async for frame in client.audit("ingestion").read(Question())]
     events = [frame for frame in frames if isinstance(frame, Event)]
     assert [event.position for event in events] == list(range(1, EVENTS + 1))
