@@ -3,17 +3,20 @@
 from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from relais.contracts import Fact
 from relais.contracts.delivery import (
     DeliveryAbandoned,
     DeliveryParked,
+    DeliveryReinstated,
     DeliveryScheduled,
     DeliverySucceeded,
 )
-from relais.contracts.reasons import AbandonReason, SuppressReason
-from relais.contracts.routing import DestinationKind, RouteSuppressed, SuppressedDestination
+from relais.contracts.reasons import AbandonReason, HoldReason, SuppressReason
+from relais.contracts.routing import DestinationKind, DocumentHeld, DocumentReleased, RouteSuppressed, SuppressedDestination
+from relais.contracts.submission import InsStatus, Submission
 from relais.delivery.domain.endpoint import EndpointMode
 from relais.delivery.domain.state import Phase
 from relais.delivery.ports import DeliveryId
@@ -38,6 +41,18 @@ def kinds(facts: Sequence[Fact]) -> list[type[Fact]]:
 def suppressed(ordinal: int) -> RouteSuppressed:
     entry = SuppressedDestination(kind=DestinationKind.DMP, reason=SuppressReason.OPPOSITION, rule="r", ordinal=ordinal)
     return RouteSuppressed(document=document_id("letter"), request="r2", suppressed=(entry,), policy="tenant", policy_version=1, matrix="m")
+
+
+def doubted(document: Submission) -> DocumentHeld:
+    """A later request on the document waits at identity."""
+    later = msgspec.structs.replace(document, request="r2")
+    reasons = (HoldReason.IDENTITY_DISAGREES,)
+    return DocumentHeld(submission=later, ins_status=InsStatus.PROVISOIRE, reasons=reasons, rules=("identity.held",))
+
+
+def lifted(document: Submission) -> DocumentReleased:
+    """A person released it there; ordinal 9 is none of ours."""
+    return DocumentReleased(document=document.document, request="r2", reason="seen", reinstated=(1, 9))
 
 
 @pytest.mark.parametrize("in_flight", [False, True])
@@ -68,6 +83,35 @@ async def test_a_plan_and_its_withdrawal_in_one_batch_send_nothing(world: World)
     await world.run(5)
     assert world.partner.calls == []
     assert (await world.states())[DeliveryId(TENANT, document_id("letter"), 1)].phase is Phase.ABANDONED
+
+
+async def test_what_a_doubt_about_the_identity_stopped_is_sent_once_when_it_is_lifted(world: World) -> None:
+    replica = await world.replica()
+    world.switch("lab", EndpointMode.PAUSED)
+    await world.run(0.25)
+    document = await world.document()
+    await replica.hear(world.planned(document))
+    await replica.hear(world.announce(doubted(document), document.document))
+    world.switch("lab", EndpointMode.OPEN)
+    await world.run(5)
+    assert world.partner.calls == []
+    release = world.announce(lifted(document), document.document)
+    await replica.hear(release)
+    await replica.hear(release)
+    await world.run(5)
+    assert [call.idempotency_key for call in world.partner.calls] == [f"{document.document}-1"]
+    assert kinds(await world.history())[1:3] == [DeliveryAbandoned, DeliveryReinstated]
+    assert (await world.states())[DeliveryId(TENANT, document.document, 1)].phase is Phase.SUCCEEDED
+
+
+async def test_a_doubt_and_its_end_in_one_batch_send_once(world: World) -> None:
+    replica = await world.replica()
+    document = await world.document()
+    facts = (doubted(document), lifted(document))
+    await replica.hear(world.planned(document), *(world.announce(fact, document.document) for fact in facts))
+    await world.run(5)
+    assert (await world.states())[DeliveryId(TENANT, document.document, 1)].phase is Phase.SUCCEEDED
+    assert len(world.partner.kept) == 1
 
 
 @pytest.mark.parametrize("broken", [("routing.planned.v9", b"{}"), (RouteSuppressed.TAG, b'{"broken":')])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relais.contracts import Fact
-from relais.contracts.delivery import DeliveryAbandoned, DeliveryAttempted, DeliveryDeferred, DeliverySucceeded
+from relais.contracts.delivery import DeliveryAbandoned, DeliveryAttempted, DeliveryDeferred, DeliveryReinstated, DeliverySucceeded
 from relais.contracts.reasons import AbandonReason
 from relais.contracts.submission import InsStatus
 from relais.delivery.domain.answers import Accepted, Answer, Refused, Retry, Succeeded, Unknown
@@ -16,6 +16,7 @@ from relais.delivery.domain.commands import (
     GiveBack,
     NotStarted,
     RecordAnswer,
+    Reinstate,
     RetryNow,
     Schedule,
     Withdraw,
@@ -26,6 +27,7 @@ from relais.delivery.domain.state import DeliveryState, Phase
 from tests.delivery.given import NOON, destination, later, submission
 
 POLICY = RetryPolicy(delay_seconds_first=2, delay_seconds_maximum=60, attempts_maximum=4, age_seconds_maximum=600)
+FOR_GOOD = (AbandonReason.OPPOSITION, AbandonReason.DOCUMENT_DELETED)
 
 codes = st.sampled_from(["503", "TIMEOUT", "x"])
 answers: st.SearchStrategy[Answer] = st.one_of(
@@ -42,7 +44,8 @@ commands: st.SearchStrategy[DeliveryCommand] = st.one_of(
     st.just(Schedule(submission=submission(), ins_status=InsStatus.QUALIFIEE, destination=destination(), now=NOON)),
     st.builds(Attempt, now=moments, policy=st.just(POLICY)),
     st.builds(CannotSend, attempt=attempts, reason=st.sampled_from([AbandonReason.SUBJECT_ERASED, AbandonReason.BODY_UNREADABLE])),
-    st.builds(Withdraw, reason=st.sampled_from([AbandonReason.OPPOSITION, AbandonReason.DOCUMENT_DELETED])),
+    st.builds(Withdraw, reason=st.sampled_from([*FOR_GOOD, AbandonReason.IDENTITY_NO_LONGER_RELEASED])),
+    st.builds(Reinstate, now=moments),
     st.builds(GiveBack, attempt=attempts, reason=st.sampled_from(NotStarted), now=moments),
     st.builds(RecordAnswer, attempt=attempts, answer=answers, now=moments, jitter=jitters, policy=st.just(POLICY)),
     st.builds(RetryNow, reason=st.just("r"), now=moments),
@@ -87,7 +90,7 @@ def test_after_an_unknown_outcome_every_attempt_says_that_it_may_be_a_repeat(ord
 
 @given(st.lists(commands, max_size=30), commands)
 def test_saying_the_same_answer_twice_changes_nothing(orders: list[DeliveryCommand], command: DeliveryCommand) -> None:
-    if not isinstance(command, (RecordAnswer, CannotSend, Withdraw, GiveBack, Schedule, Abandon)):
+    if not isinstance(command, (RecordAnswer, CannotSend, Withdraw, Reinstate, GiveBack, Schedule, Abandon)):
         return
     _, state = told(orders)
     try:
@@ -104,12 +107,15 @@ def test_a_delay_is_always_between_half_of_the_first_and_the_maximum(failures: i
 
 
 @given(st.lists(commands, max_size=30))
-def test_nothing_is_attempted_after_a_withdrawal(orders: list[DeliveryCommand]) -> None:
-    withdrawn = False
+def test_nothing_is_attempted_after_a_withdrawal_nor_before_a_doubt_is_lifted(orders: list[DeliveryCommand]) -> None:
+    withdrawn = doubted = False
     for fact in told(orders)[0]:
-        assert not (withdrawn and isinstance(fact, DeliveryAttempted))
+        assert not ((withdrawn or doubted) and isinstance(fact, DeliveryAttempted))
         if isinstance(fact, DeliveryAbandoned):
-            withdrawn = withdrawn or fact.reason in (AbandonReason.OPPOSITION, AbandonReason.DOCUMENT_DELETED)
+            withdrawn = withdrawn or fact.reason in FOR_GOOD
+            doubted = doubted or fact.reason is AbandonReason.IDENTITY_NO_LONGER_RELEASED
+        if isinstance(fact, DeliveryReinstated):
+            doubted = False
 
 
 @given(st.lists(commands, max_size=30))

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from relais.contracts import Fact
-from relais.contracts.delivery import DeliveryDeferred, DeliverySucceeded
+from relais.contracts.delivery import DeliveryAbandoned, DeliveryDeferred, DeliveryReinstated, DeliverySucceeded
 from relais.contracts.identity import IdentityHeld, IdentityRejected, IdentityReleased, IdentityVerified
-from relais.contracts.reasons import HoldReason
+from relais.contracts.reasons import AbandonReason, HoldReason
 from relais.contracts.routing import DestinationKind, DocumentHeld, DocumentReleased, PlannedDestination, RoutePlanned
 from relais.contracts.submission import InsStatus
 from relais.eventlog.migrations import migrate_log, service_migrations
@@ -113,6 +113,15 @@ async def test_a_hold_of_routing_stands_until_it_is_released(pool: "asyncpg.Pool
     partly = ("r1", verified("r1"), held, planned("r1", 1), delivered(1))
     assert await state_after(pool, *partly) == "HELD"
     assert await state_after(pool, *partly, DocumentReleased(document="d", request="r1", reason="asked")) == "DONE"
+
+
+async def test_a_destination_that_a_doubt_stopped_is_awaited_again_when_it_is_lifted(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    stopped = DeliveryAbandoned(document="d", ordinal=1, attempt=1, endpoint="e", reason=AbandonReason.IDENTITY_NO_LONGER_RELEASED)
+    said = ("r1", verified("r1"), planned("r1", 1), deferred(1), stopped)
+    assert await state_after(pool, *said) == "DONE"
+    goes_on = DeliveryReinstated(document="d", ordinal=1, attempt=1, due_at=AT)
+    assert await state_after(pool, *said, goes_on) == "WAITING"
+    assert await state_after(pool, *said, goes_on, delivered(1)) == "DONE"
 
 
 async def test_the_state_does_not_depend_on_which_log_speaks_first(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

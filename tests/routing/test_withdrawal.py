@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from relais.contracts import Fact
 from relais.contracts.reasons import HoldReason
 from relais.contracts.routing import DocumentHeld, DocumentReleased, RejectionNoted
-from relais.contracts.submission import Opposition
-from relais.routing.domain.commands import NoteIdentityHeld, NoteRejected, Release
+from relais.contracts.submission import InsStatus, Opposition
+from relais.routing.domain.commands import HoldUnreadable, NoteIdentityHeld, NoteRejected, Park, Release
 from relais.routing.domain.document import DOCUMENT
 from relais.routing.domain.errors import CannotRelease, NotHeld
 from tests.routing.given import (
@@ -27,6 +28,11 @@ from tests.routing.given import (
     submission,
     suppressed,
 )
+
+
+def reinstated(facts: list[Fact]) -> tuple[int, ...]:
+    (released,) = [fact for fact in facts if isinstance(fact, DocumentReleased)]
+    return released.reinstated
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,53 @@ def test_an_identity_held_since_stops_what_was_planned_and_its_release_routes_it
         DOCUMENT.decide(Release("r2", "no", circumstances(DOCTOR)), state)
     released, plan, *_ = decided(route("r2", DOCTOR, CLINIC), state)
     assert isinstance(released, DocumentReleased)
+    assert released.reinstated == (1, 2, 3)
     assert [one.ordinal for one in planned([plan])] == [4]
+    assert decided(route("r2", DOCTOR, CLINIC), after(route("r2", DOCTOR, CLINIC), state=state)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "goes_on"),
+    [
+        ({"flags": ROW_2}, {"dmp", "mssante_professional"}),
+        ({"flags": flags(DMP_ONLY, masque_ps=True)}, {"dmp", "mssante_patient"}),
+        ({"opposition": Opposition.YES}, {"mssante_patient", "mssante_professional"}),
+        ({"status": InsStatus.VALIDEE}, {"mssante_professional"}),
+    ],
+)
+def test_what_a_released_request_takes_back_does_not_go_on(changes: dict[str, Any], goes_on: set[str]) -> None:
+    ordinals = {one.ordinal: one.kind.value for one in planned(decided(route("r1")))}
+    state = after(route("r1"), NoteIdentityHeld(submission("r2"), (HoldReason.IDENTITY_DISAGREES,)))
+    facts = decided(route("r2", **changes), state)
+    assert {ordinals[one] for one in reinstated(facts)} == goes_on
+    assert {one.kind.value for one in suppressed(facts) if one.ordinal is not None} == set(ordinals.values()) - goes_on
+
+
+def test_what_another_request_took_back_meanwhile_does_not_go_on() -> None:
+    state = after(route("r1"), NoteIdentityHeld(submission("r2"), (HoldReason.IDENTITY_DISAGREES,)), route("r3", opposition=Opposition.YES))
+    assert reinstated(decided(route("r2"), state)) == (2, 3)
+
+
+def test_nothing_goes_on_while_another_request_waits_at_identity() -> None:
+    doubts = [NoteIdentityHeld(submission(request), (HoldReason.IDENTITY_DISAGREES,)) for request in ("r2", "r3")]
+    state = after(route("r1"), *doubts)
+    assert reinstated(decided(route("r2"), state)) == ()
+    assert reinstated(decided(route("r3"), after(route("r2"), state=state))) == (1, 2, 3)
+
+
+def test_nothing_goes_on_of_a_document_about_which_a_fact_could_not_be_read() -> None:
+    note = NoteIdentityHeld(submission("r2"), (HoldReason.IDENTITY_DISAGREES,))
+    state = after(route("r1"), note, Park("d", "identity", 9, "identity.future.v9"))
+    assert reinstated(decided(route("r2"), state)) == ()
+
+
+def test_a_request_released_at_identity_that_cannot_be_read_waits_here() -> None:
+    state = after(route("r1"), NoteIdentityHeld(submission("r2"), (HoldReason.IDENTITY_DISAGREES,)))
+    unreadable = HoldUnreadable(submission("r2"), InsStatus.QUALIFIEE, HoldReason.SUBJECT_ERASED)
+    assert held(decided(unreadable, state)) == ["SUBJECT_ERASED"]
+    state = after(unreadable, state=state)
+    assert set(state.held()) == {"r2"}
+    assert decided(unreadable, state) == []
 
 
 def test_a_masking_that_waits_at_identity_withdraws_when_it_is_routed() -> None:

@@ -92,6 +92,20 @@ class DeliveryRetryRequested(Fact, frozen=True, kw_only=True):
     due_at: str = ""
 
 
+@fact("delivery.reinstated.v1")
+class DeliveryReinstated(Fact, frozen=True, kw_only=True):
+    """The doubt about the identity that had stopped this delivery is lifted: it goes on, under the same idempotency key.
+
+    `due_at` (RFC 3339) is when the next attempt is due, and where the delivery's limits count from again; it is empty where the delivery
+    had been given up before it was stopped, so that only a person can retry it. `attempt` is the last one made.
+    """
+
+    document: str
+    ordinal: int
+    attempt: int
+    due_at: str = ""
+
+
 @fact("delivery.parked.v1")
 class DeliveryParked(Fact, frozen=True, kw_only=True):
     """A fact about this document could not be read, so that nothing it planned or withdrew is known; it waits for a person.

@@ -93,12 +93,16 @@ class DocumentHeld(Fact, frozen=True, kw_only=True):
 
 @fact("routing.document_released.v1")
 class DocumentReleased(Fact, frozen=True, kw_only=True):
-    """A person released a document that routing held; what is planned follows in its own facts."""
+    """A person released a document that was held; what is planned follows in its own facts.
+
+    `reinstated` are ordinals of earlier requests that the doubt about the identity had stopped and that may go on.
+    """
 
     document: str
     request: str
     reason: str
     overridden: tuple[HoldReason, ...] = ()
+    reinstated: tuple[int, ...] = ()
 
 
 @fact("routing.parked.v1")

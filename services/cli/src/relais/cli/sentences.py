@@ -130,6 +130,7 @@ STEP = {
     "delivery.deferred.v1": Sentence("différé", "deferred"),
     "delivery.abandoned.v1": Sentence("remise abandonnée", "delivery given up"),
     "delivery.retry_requested.v1": Sentence("nouvelle tentative demandée", "another attempt asked for"),
+    "delivery.reinstated.v1": Sentence("remise reprise : le doute est levé", "delivery goes on: the doubt is lifted"),
     "delivery.parked.v1": Sentence("mis de côté : fait illisible", "parked: unreadable fact"),
 }
 

@@ -17,9 +17,9 @@ from relais.clock import Clock
 from relais.contracts import Fact, tags
 from relais.contracts.delivery import DeliveryAttempted, DeliveryParked, DeliveryScheduled
 from relais.contracts.reasons import AbandonReason, HoldReason
-from relais.contracts.routing import DocumentHeld, RoutePlanned, RouteSuppressed
+from relais.contracts.routing import DocumentHeld, DocumentReleased, RoutePlanned, RouteSuppressed
 from relais.delivery.dispatcher.parcel import Parcel
-from relais.delivery.domain.commands import Attempt, Schedule, Withdraw
+from relais.delivery.domain.commands import Attempt, DeliveryCommand, Reinstate, Schedule, Withdraw
 from relais.delivery.domain.delivery import delivery
 from relais.delivery.domain.retrying import RetryPolicy
 from relais.delivery.domain.standing import Withdrawal, withdrawals
@@ -32,7 +32,7 @@ from relais.transport.bus import Announcement, Delivered
 from relais.transport.handling import Effects, document_of, effect_id, fact_of
 
 CONSUMER = "delivery"
-TAGS = (RoutePlanned.TAG, RouteSuppressed.TAG, DocumentHeld.TAG)
+TAGS = (RoutePlanned.TAG, RouteSuppressed.TAG, DocumentHeld.TAG, DocumentReleased.TAG)
 FACTS_MAXIMUM = 4
 
 
@@ -66,7 +66,7 @@ class _Stream:
 
 
 class PlanHandler:
-    """Schedules what is planned, and withdraws what is no longer wanted. Built once per replica."""
+    """Schedules what is planned, withdraws what is no longer wanted, reinstates what is wanted again. Built once per replica."""
 
     def __init__(self, log: EventLog, queue: WorkQueue, dispatching: Dispatching, clock: Clock) -> None:
         self._log = log
@@ -92,6 +92,8 @@ class PlanHandler:
         for announcement, fact in told:
             if again and isinstance(fact, RoutePlanned):
                 wanted.update(DeliveryId(announcement.tenant, fact.submission.document, place.ordinal) for place in fact.destinations)
+            if isinstance(fact, DocumentReleased):
+                wanted.update(DeliveryId(announcement.tenant, fact.document, ordinal) for ordinal in fact.reinstated)
             for withdrawal in withdrawals(fact):
                 if withdrawal.ordinal is None:
                     whole_documents.add((announcement.tenant, withdrawal.document))
@@ -121,6 +123,9 @@ class _Batch:
         """One fact of the routing log, in order."""
         if isinstance(fact, RoutePlanned):
             self._plan(announcement, fact)
+        elif isinstance(fact, DocumentReleased):
+            for ordinal in fact.reinstated:
+                self._change(DeliveryId(announcement.tenant, fact.document, ordinal), Reinstate(now=self._now), announcement)
         else:
             for withdrawal in withdrawals(fact):
                 self._withdraw(announcement, withdrawal)
@@ -164,11 +169,18 @@ class _Batch:
                 continue
             if stream.parcel.scheduled.submission.request == withdrawal.request:
                 continue
-            before = stream.parcel.state
-            facts = list(delivery.decide(Withdraw(reason=withdrawal.reason), before))
-            if facts:
-                stream.work.extend(moved(one, before, facts))
-                self._record(stream, stream.parcel, facts, announcement)
+            self._change(one, Withdraw(reason=withdrawal.reason), announcement)
+
+    def _change(self, one: DeliveryId, command: DeliveryCommand, announcement: Announcement) -> None:
+        """Decide over a delivery that was scheduled before."""
+        stream = self._streams.get(one)
+        if stream is None or stream.parcel is None:
+            return
+        before = stream.parcel.state
+        facts = list(delivery.decide(command, before))
+        if facts:
+            stream.work.extend(moved(one, before, facts))
+            self._record(stream, stream.parcel, facts, announcement)
 
     def _record(self, stream: _Stream, parcel: Parcel, facts: Sequence[Fact], announcement: Announcement) -> UUID:
         """Add these facts to the stream's append; the id of the append's first event."""

@@ -12,6 +12,7 @@ from relais.contracts.delivery import (
     DeliveryAccepted,
     DeliveryAttempted,
     DeliveryDeferred,
+    DeliveryReinstated,
     DeliveryRetryRequested,
     DeliveryScheduled,
     DeliverySucceeded,
@@ -64,7 +65,9 @@ def _change(fact: Fact) -> Row:
             return {"attempts": fact.attempt}
         case DeliveryDeferred():
             return {"state": "waiting", "due_at": fact.due_at, "attempts": fact.attempt, "code": fact.code}
-        case DeliveryRetryRequested():
+        case DeliveryReinstated() if not fact.due_at:
+            return {}
+        case DeliveryRetryRequested() | DeliveryReinstated():
             return {"state": "waiting", "due_at": fact.due_at, "reason": ""}
         case DeliveryAccepted():
             return {"state": "accepted", "attempts": fact.attempt}

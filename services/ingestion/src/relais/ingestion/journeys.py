@@ -8,7 +8,14 @@ apart from plans. A document that was done is on its way again as soon as it is 
 from collections.abc import Iterable, Sequence
 
 from relais.contracts import Fact
-from relais.contracts.delivery import DeliveryAbandoned, DeliveryAccepted, DeliveryDeferred, DeliveryParked, DeliverySucceeded
+from relais.contracts.delivery import (
+    DeliveryAbandoned,
+    DeliveryAccepted,
+    DeliveryDeferred,
+    DeliveryParked,
+    DeliveryReinstated,
+    DeliverySucceeded,
+)
 from relais.contracts.identity import IdentityHeld, IdentityParked, IdentityRejected, IdentityReleased, IdentityVerified
 from relais.contracts.routing import DocumentHeld, DocumentReleased, RouteParked, RoutePlanned, RouteSuppressed
 from relais.contracts.submission import Submission
@@ -131,6 +138,8 @@ def _of_delivery(fact: Fact) -> _Said | None:
             outcome, code, due_at = "accepted", "", ""
         case DeliveryDeferred():
             outcome, code, due_at = "deferred", fact.code, fact.due_at
+        case DeliveryReinstated() if fact.due_at:
+            outcome, code, due_at = "deferred", "", fact.due_at
         case DeliveryAbandoned():
             outcome, code, due_at = "abandoned", fact.reason.value, ""
         case DeliveryParked():

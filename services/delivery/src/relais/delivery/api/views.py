@@ -13,6 +13,8 @@ from relais.contracts.delivery import (
     DeliveryAccepted,
     DeliveryAttempted,
     DeliveryDeferred,
+    DeliveryReinstated,
+    DeliveryRetryRequested,
     DeliverySucceeded,
 )
 from relais.delivery.desk import Told
@@ -106,6 +108,10 @@ def _last_words(events: Sequence[StoredEvent]) -> tuple[str, str]:
                 code, reason = fact.code, ""
             case DeliveryAbandoned() as fact:
                 code, reason = fact.code or code, fact.reason.value
+            case DeliveryRetryRequested():
+                reason = ""
+            case DeliveryReinstated() as fact:
+                reason = "" if fact.due_at else reason
             case _:
                 continue
     return code, reason

@@ -55,6 +55,13 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reinstate:
+    """A person lifted the doubt about the identity, and routing still wants this delivery."""
+
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GiveBack:
     """A recorded attempt was not begun: the document certainly did not leave, and is due again after `delay_seconds`."""
 
@@ -91,4 +98,4 @@ class Abandon:
     reason: str
 
 
-DeliveryCommand = Schedule | Attempt | CannotSend | Withdraw | GiveBack | RecordAnswer | RetryNow | Abandon
+DeliveryCommand = Schedule | Attempt | CannotSend | Withdraw | Reinstate | GiveBack | RecordAnswer | RetryNow | Abandon

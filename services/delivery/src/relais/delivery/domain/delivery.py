@@ -4,6 +4,8 @@
                                ^                     |
                                +---- no answer was ever recorded: deferred as unknown, then attempted as a possible repeat
 
+What a doubt about the identity stopped (ABANDONED) is reinstated once a person has lifted it: WAITING again, unless it had been given up.
+
 Nothing to do is the empty list: everything may be said twice.
 """
 
@@ -17,6 +19,7 @@ from relais.contracts.delivery import (
     DeliveryAccepted,
     DeliveryAttempted,
     DeliveryDeferred,
+    DeliveryReinstated,
     DeliveryRetryRequested,
     DeliveryScheduled,
     DeliverySucceeded,
@@ -31,6 +34,7 @@ from relais.delivery.domain.commands import (
     DeliveryCommand,
     GiveBack,
     RecordAnswer,
+    Reinstate,
     RetryNow,
     Schedule,
     Withdraw,
@@ -47,7 +51,7 @@ class DeliveryRefusal(Exception):
     DeliveryRefusal
      +-- DeliveryUnknown    there is no such delivery
      +-- DeliveryFinished   it has succeeded, or the partner holds it: there is nothing to retry or to abandon
-     +-- DeliveryWithdrawn  routing no longer wants it sent: only a new plan can
+     +-- DeliveryWithdrawn  routing no longer wants it sent: only routing can change that
      +-- AttemptUnderWay    the partner is being called at this moment: ask again when it has answered
     """
 
@@ -83,7 +87,9 @@ def decide(command: DeliveryCommand, state: DeliveryState) -> Sequence[Fact]:
         case CannotSend():
             return [_abandoned(state, command.reason)] if _is_current(state, command.attempt) else []
         case Withdraw():
-            return [_abandoned(state, command.reason)] if _can_be_withdrawn(state) else []
+            return [_abandoned(state, command.reason)] if _can_be_withdrawn(state, command.reason) else []
+        case Reinstate():
+            return _reinstate(command, state)
         case GiveBack():
             due = command.now + timedelta(seconds=command.delay_seconds)
             return [_deferred(state, command.reason.value, due)] if _is_current(state, command.attempt) else []
@@ -162,9 +168,16 @@ def _next_attempt(
     return _deferred(state, code, command.now + timedelta(seconds=delay_seconds), unknown=unknown)
 
 
+def _reinstate(command: Reinstate, state: DeliveryState) -> Sequence[Fact]:
+    if state.phase is not Phase.ABANDONED or state.withdrawn is not AbandonReason.IDENTITY_NO_LONGER_RELEASED:
+        return []
+    due_at = "" if state.given_up else written(command.now)
+    return [DeliveryReinstated(document=state.document, ordinal=state.ordinal, attempt=state.attempts, due_at=due_at)]
+
+
 def _retry(command: RetryNow, state: DeliveryState) -> Sequence[Fact]:
     _refuse_what_is_over(state)
-    if state.withdrawn:
+    if state.withdrawn is not None:
         raise DeliveryWithdrawn
     if state.phase is Phase.ATTEMPTED:
         raise AttemptUnderWay
@@ -186,9 +199,11 @@ def _refuse_what_is_over(state: DeliveryState) -> None:
         raise DeliveryFinished
 
 
-def _can_be_withdrawn(state: DeliveryState) -> bool:
-    # One that was abandoned for another reason is withdrawn too, or a person could still retry it.
-    return state.phase in (Phase.WAITING, Phase.ATTEMPTED, Phase.ABANDONED) and not state.withdrawn
+def _can_be_withdrawn(state: DeliveryState, reason: AbandonReason) -> bool:
+    # One that was abandoned for another reason is withdrawn too, or a person could still retry it; one that only a doubt stopped is
+    # withdrawn for good, or it would go on when the doubt is lifted.
+    stopped = (None, AbandonReason.IDENTITY_NO_LONGER_RELEASED) if reason is not AbandonReason.IDENTITY_NO_LONGER_RELEASED else (None,)
+    return state.phase in (Phase.WAITING, Phase.ATTEMPTED, Phase.ABANDONED) and state.withdrawn in stopped
 
 
 def _is_current(state: DeliveryState, attempt: int) -> bool:

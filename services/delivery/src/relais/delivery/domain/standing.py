@@ -1,8 +1,8 @@
 """What routing's later decisions do to deliveries of the same document that are not sent yet (SAFETY 17).
 
 A document can be submitted again with other flags, another opposition or another identity status. Routing then withdraws, by
-ordinal, what an earlier request was promised, or holds the document. What is not sent yet is abandoned with that reason; after a
-release routing plans anew what it still wants.
+ordinal, what an earlier request was promised, or holds the document. What is not sent yet is abandoned with that reason. When a person
+has lifted the doubt about the identity, routing names by ordinal what may go on (`DocumentReleased.reinstated`).
 """
 
 from collections.abc import Sequence

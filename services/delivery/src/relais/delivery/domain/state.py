@@ -11,6 +11,7 @@ from relais.contracts.delivery import (
     DeliveryAccepted,
     DeliveryAttempted,
     DeliveryDeferred,
+    DeliveryReinstated,
     DeliveryRetryRequested,
     DeliveryScheduled,
     DeliverySucceeded,
@@ -43,7 +44,10 @@ class Phase(Enum):
 
 
 class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the next decision needs. `attempts` counts all of them; `uncounted` those before a person's retry and those never begun."""
+    """What the next decision needs. `attempts` counts all of them; `uncounted` those before a person's retry and those never begun.
+
+    `withdrawn` is why routing took it back, and `given_up` says that it had ended without success before that.
+    """
 
     phase: Phase = Phase.UNPLANNED
     document: str = ""
@@ -54,7 +58,8 @@ class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     due_at: str = ""
     possible_repeat: bool = False
-    withdrawn: bool = False
+    withdrawn: AbandonReason | None = None
+    given_up: bool = False
 
 
 def evolve(state: DeliveryState, fact: Fact) -> DeliveryState:
@@ -90,10 +95,16 @@ def evolve(state: DeliveryState, fact: Fact) -> DeliveryState:
                 state,
                 phase=Phase.ABANDONED,
                 possible_repeat=state.possible_repeat or under_way,
-                withdrawn=state.withdrawn or fact.reason in _WITHDRAWALS,
+                withdrawn=fact.reason if fact.reason in _WITHDRAWALS else state.withdrawn,
+                given_up=state.phase is Phase.ABANDONED,
             )
         case DeliveryRetryRequested():
             at = fact.due_at or state.due_at
             return replace(state, phase=Phase.WAITING, uncounted=state.attempts, since=at, due_at=at)
+        case DeliveryReinstated():
+            state = replace(state, withdrawn=None, given_up=False)
+            if not fact.due_at:
+                return state
+            return replace(state, phase=Phase.WAITING, uncounted=state.attempts, since=fact.due_at, due_at=fact.due_at)
         case _:
             return state

@@ -42,7 +42,7 @@ from relais.routing.domain.errors import CannotRelease, Invalid, NotHeld
 from relais.routing.domain.judgement import judge
 from relais.routing.domain.plan import destination_key, is_served, plan, planned_facts, suppressed_facts
 from relais.routing.domain.policy import EffectivePolicy
-from relais.routing.domain.withdrawal import everything, withdrawals
+from relais.routing.domain.withdrawal import everything, reinstated, withdrawals
 from relais.routing.law import rules
 
 REASON_CHARACTERS_MAXIMUM: Final = 500
@@ -56,7 +56,7 @@ def decide(command: Command, state: DocumentState) -> Sequence[Fact]:
         case Route():
             return _route(command, state)
         case HoldUnreadable():
-            if command.submission.request in state.requests:
+            if _is_decided(command.submission.request, state):
                 return ()
             return (_held(command.submission, command.status, ((command.reason, rules.READABLE),), None),)
         case NoteIdentityHeld():
@@ -126,8 +126,7 @@ def case_of(
 
 def _route(command: Route, state: DocumentState) -> Sequence[Fact]:
     submission, status, circumstances = command.submission, command.status, command.circumstances
-    known = state.requests.get(submission.request)
-    if known is not None and known.standing is not Standing.IDENTITY_HELD:
+    if _is_decided(submission.request, state):
         return ()
     case = case_of(submission, status, circumstances, state.masking)
     policy = circumstances.policy
@@ -136,18 +135,25 @@ def _route(command: Route, state: DocumentState) -> Sequence[Fact]:
     if state.parked:
         # What came before could not be read, so nobody knows what this request must be seen against.
         reasons = (*reasons, (HoldReason.FACT_UNREADABLE, rules.READABLE))
+    gone = withdrawals(case, masking_of(submission.flags) - state.masking, state.served.values())
     facts: list[Fact] = []
-    if known is not None:
-        # Identity held this request after earlier ones were planned, and a person released it there.
-        facts.append(_released(submission, RELEASED_AT_IDENTITY, known.reasons))
+    if (known := state.requests.get(submission.request)) is not None:
+        # Identity held this request after earlier ones were planned, and a person released it there. What is taken back now is not named
+        # here, so that it cannot leave in between.
+        facts.append(_released(submission, RELEASED_AT_IDENTITY, known.reasons, reinstated(submission.request, state, gone)))
     if reasons:
         facts.append(_held(submission, status, reasons, policy))
-    gone = withdrawals(case, masking_of(submission.flags) - state.masking, state.served.values())
     if policy is None or state.parked or judgement.holds_everything():
         return (*facts, *suppressed_facts(submission, judgement.matrix, policy, gone))
     made = plan(judgement.wishes, state, circumstances.destination_key)
     planned = planned_facts(submission, status, judgement, policy, made.planned, masking_of(case.flags))
     return (*facts, *planned, *suppressed_facts(submission, judgement.matrix, policy, (*made.suppressed, *gone)))
+
+
+def _is_decided(request: str, state: DocumentState) -> bool:
+    """Whether a request was routed or held here before; one that waited at identity is still to be decided."""
+    known = state.requests.get(request)
+    return known is not None and known.standing is not Standing.IDENTITY_HELD
 
 
 def _release(command: Release, state: DocumentState) -> Sequence[Fact]:
@@ -208,8 +214,10 @@ def _held(
     )
 
 
-def _released(submission: Submission, reason: str, overridden: tuple[HoldReason, ...]) -> DocumentReleased:
-    return DocumentReleased(document=submission.document, request=submission.request, reason=reason, overridden=overridden)
+def _released(submission: Submission, reason: str, overridden: tuple[HoldReason, ...], again: tuple[int, ...] = ()) -> DocumentReleased:
+    return DocumentReleased(
+        document=submission.document, request=submission.request, reason=reason, overridden=overridden, reinstated=again
+    )
 
 
 def _parked(command: Park) -> RouteParked:

@@ -1,4 +1,6 @@
-"""What a later request takes back of what earlier ones planned: it may not be sent any more where it is not sent yet (SAFETY 17)."""
+"""What a later request takes back of what earlier ones planned: it may not be sent any more where it is not sent yet (SAFETY 17). And what
+may go on once a person has lifted a doubt about the identity: what is neither sent nor wanted elsewhere would be lost without a word.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +8,7 @@ from relais.contracts.reasons import SuppressReason
 from relais.contracts.routing import DestinationKind, SuppressedDestination
 from relais.contracts.submission import Opposition
 from relais.routing.domain.case import Case
-from relais.routing.domain.commands import Served
+from relais.routing.domain.commands import DocumentState, Served, Standing
 from relais.routing.law import rules
 from relais.routing.law.age import is_of_age
 
@@ -21,6 +23,18 @@ def withdrawals(case: Case, tightened: frozenset[str], served: Iterable[Served])
         if not one.withdrawn
         for reason, rule in _first(_reasons(case, tightened, one.kind))
     )
+
+
+def reinstated(request: str, state: DocumentState, gone: Iterable[SuppressedDestination]) -> tuple[int, ...]:
+    """The ordinals that identity's hold of this request stopped and that may go on, now that a person has released it.
+
+    None while another request of the document waits at identity, or when a fact about the document could not be read.
+    """
+    doubted = any(known.standing is Standing.IDENTITY_HELD for other, known in state.requests.items() if other != request)
+    if doubted or state.parked or state.rejected:
+        return ()
+    taken = {one.ordinal for one in gone}
+    return tuple(sorted(one.ordinal for one in state.served.values() if not one.withdrawn and one.ordinal not in taken))
 
 
 def everything(served: Iterable[Served]) -> tuple[SuppressedDestination, ...]:
