@@ -29,7 +29,7 @@ METHOD: Final = "/relais.api.ingestion.v1.IngestionService/SubmitDocuments"
 MESSAGE_BYTES_MAXIMUM: Final = 8 * 1024 * 1024
 STREAM_SECONDS_MAXIMUM: Final = 3600.0
 LINE_BYTES_MAXIMUM: Final = 1024 * 1024
-ROAD_POLL_SECONDS: Final = 0.02
+ROAD_POLL_SECONDS: Final = 0.1
 
 Call: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
 

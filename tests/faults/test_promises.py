@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import uuid4
 
 import msgspec
@@ -55,7 +55,7 @@ def lost_at_the_end(evidence: Evidence) -> None:
 def forked(evidence: Evidence) -> None:
     """Another fact stands where an auditor saw one."""
     first, *rest = evidence.journal.events["identity"]
-    evidence.journal.events["identity"] = [replace(first, event_id=uuid4()), *rest]
+    evidence.journal.events["identity"] = [msgspec.structs.replace(first, event_id=uuid4()), *rest]
 
 
 def decided_twice(evidence: Evidence) -> None:

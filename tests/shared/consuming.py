@@ -3,8 +3,9 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from uuid import UUID, uuid5
+
+from msgspec.structs import replace
 
 from relais.eventlog.log import EventLog, LogUnavailable, OutcomeUnknown
 from relais.eventlog.memory import MemoryEventLog

@@ -1,10 +1,10 @@
 """A consumer of a stream that is wiped, has holes, was trimmed before its time, or is another log's."""
 
 import asyncio
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from relais.transport.bus import LogForkDetected
 from relais.transport.leases import LEASE_SECONDS, RENEW_SECONDS

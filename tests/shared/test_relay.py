@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from relais.transport.announcing import LogGap, batches, require_contiguous
 from relais.transport.bus import BATCH_BYTES_MAXIMUM, Announcement

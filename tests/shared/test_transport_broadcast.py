@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from relais.transport.broadcast import FETCH_WAIT_SECONDS, RETRY_SECONDS, BroadcastReader
 from relais.transport.bus import Delivered, LogForkDetected
 from relais.transport.patrol import PATROL_SECONDS, REPUBLISH_SECONDS
+from relais.transport.relay import POLL_SECONDS
 from tests.shared.simulation import World, event, running
 
 LOG = "registry"
@@ -42,7 +43,7 @@ async def test_a_reader_gets_everything_says_when_it_has_it_and_follows() -> Non
             assert directory.reader.caught_up.is_set()
             assert directory.positions == list(range(1, 601))
             await append(world, 601, 610)
-            await world.clock.advance(0.2)
+            await world.clock.advance(POLL_SECONDS)
             assert directory.positions == list(range(1, 611))
 
 

@@ -1,9 +1,9 @@
 """What a batch means to a consumer that stands somewhere: known, new, a hole, a fork; and what it may tell others about itself."""
 
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from relais.eventlog.record import Checkpoint
 from relais.testing.bus_suite import announcement

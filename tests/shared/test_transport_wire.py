@@ -1,10 +1,9 @@
 """Frames and messages: what goes out comes back, what is not ours is recognised, and nothing in a name writes protocol commands."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from relais.testing.bus_suite import announcement
 from relais.transport.bus import BATCH_MESSAGES_MAXIMUM, Announcement, Delivered

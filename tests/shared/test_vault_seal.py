@@ -3,7 +3,6 @@
 import hashlib
 import os
 import zlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from relais.contracts.header import Code, HeaderExtract, Identifier
 from relais.contracts.submission import DeclaredIdentity, SealedContent

@@ -13,8 +13,11 @@ import msgspec
 T = TypeVar("T", bound="Fact")
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """The root of all facts. `announced` facts travel over the bus; the others stay in their log, for audit."""
+class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The root of all facts. `announced` facts travel over the bus; the others stay in their log, for audit.
+
+    A fact is a tree of values without cycles, which the collector need not know of.
+    """
 
     TAG: ClassVar[str]
     ANNOUNCED: ClassVar[bool] = True

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Code(msgspec.Struct, frozen=True, kw_only=True):
+class Code(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A coded value: code, codeSystem OID, displayName."""
 
     code: str
@@ -11,7 +11,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     display: str = ""
 
 
-class Identifier(msgspec.Struct, frozen=True, kw_only=True):
+class Identifier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An HL7 II: root OID and extension; both as written, trimmed."""
 
     root: str = ""
@@ -21,14 +21,14 @@ class Identifier(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.root}^{self.extension}" if self.extension else self.root
 
 
-class PersonName(msgspec.Struct, frozen=True, kw_only=True):
+class PersonName(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One name part as written: `qualifier` is BR (birth), CL (used), SP … or empty."""
 
     value: str
     qualifier: str = ""
 
 
-class Person(msgspec.Struct, frozen=True, kw_only=True):
+class Person(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A professional or device with the organisation they act for; every part optional, as in real documents."""
 
     identifier: Identifier = Identifier()
@@ -45,7 +45,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     telecoms: tuple[str, ...] = ()
 
 
-class ServiceEvent(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """documentationOf/serviceEvent: its code, its period as written, its performer."""
 
     code: Code | None = None
@@ -54,7 +54,7 @@ class ServiceEvent(msgspec.Struct, frozen=True, kw_only=True):
     performer: Person | None = None
 
 
-class HeaderExtract(msgspec.Struct, frozen=True, kw_only=True):
+class HeaderExtract(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the header says, as written and trimmed; absent elements are empty, never guessed.
 
     `patient_ids` are the ids of recordTarget/patientRole and nothing else (SAFETY 2). Times are HL7 TS as written.

@@ -40,7 +40,7 @@ class RecipientKind(StrEnum):
     PATIENT = "PATIENT"
 
 
-class Flags(msgspec.Struct, frozen=True, kw_only=True):
+class Flags(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The flags of the volet *Transmission de document(s) CDA en HL7v2* 2.1, all decided: unspecified is refused at the door."""
 
     masque_ps: bool
@@ -55,7 +55,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     ack_lecture_mss: bool
 
 
-class DeclaredIdentity(msgspec.Struct, frozen=True, kw_only=True):
+class DeclaredIdentity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The patient as the sender knows them. Sealed. Dates are `YYYYMMDD` (shorter when partly known), sex is M, F or UN.
 
     `historical_ins` are matricules this person had before (INSHISTO): root OID and matricule, recognised and never rewritten.
@@ -75,7 +75,7 @@ class DeclaredIdentity(msgspec.Struct, frozen=True, kw_only=True):
     historical_ins: tuple[Identifier, ...] = ()
 
 
-class Professional(msgspec.Struct, frozen=True, kw_only=True):
+class Professional(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who sends, in the sense of PRT `SB`: PS_IdNat (root 1.2.250.1.71.4.2.1) and names. Sealed."""
 
     identifier: str = ""
@@ -84,7 +84,7 @@ class Professional(msgspec.Struct, frozen=True, kw_only=True):
     organisation: str = ""
 
 
-class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+class Recipient(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One named recipient. Sealed. `fallback_address` is another address of the same recipient (SAFETY 16)."""
 
     kind: RecipientKind
@@ -94,7 +94,7 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     fallback_address: str = ""
 
 
-class SealedContent(msgspec.Struct, frozen=True, kw_only=True):
+class SealedContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The sealed part of a submission, opened only with the subject's key (`relais.vault`). Encoded as msgpack before sealing."""
 
     header: HeaderExtract
@@ -105,7 +105,7 @@ class SealedContent(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
 
 
-class BodyReference(msgspec.Struct, frozen=True, kw_only=True):
+class BodyReference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where the sealed body is: `chunks` rows of the vault under `blob` (a UUID), `size` bytes as sent, hash of the ciphertext.
 
     `deflated` says that each chunk was deflated by itself (RFC 1950) before it was sealed.
@@ -118,7 +118,7 @@ class BodyReference(msgspec.Struct, frozen=True, kw_only=True):
     deflated: bool = False
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request to carry one document, as every service sees it.
 
     `document` (UUID) is the HMAC of the CDA id under the tenant's key, `request` the sender's request_id, `subject` (UUID)

@@ -5,10 +5,11 @@ A test module makes a subclass of `BusSuite` and gives it the fixture `place`: o
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
+from msgspec.structs import replace
 
 from relais.contracts.subjects import PARTITIONS
 from relais.transport.bus import (

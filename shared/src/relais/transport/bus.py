@@ -4,16 +4,16 @@ The bus is transport that can be deleted and rebuilt: it never knows anything th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 BATCH_MESSAGES_MAXIMUM = 500
 BATCH_BYTES_MAXIMUM = 4 * 1024 * 1024
 ANNOUNCEMENT_OVERHEAD_BYTES = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(msgspec.Struct, frozen=True, gc=False):
     """One fact on its way: everything of the stored event that a consumer needs, the payload byte for byte.
 
     `previous` is the position of the partition's previous announced event (0 for the first): above what a consumer has seen, it is a hole.
@@ -40,8 +40,7 @@ class Announcement:
         return ANNOUNCEMENT_OVERHEAD_BYTES + len(self.payload) + len(self.tenant) + len(self.stream) + len(self.actor)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True, gc=False):
     """An announcement with its place in the stream that carried it."""
 
     sequence: int
@@ -94,8 +93,7 @@ class LogForkDetected(Exception):
         self.position = position
 
 
-@dataclass(frozen=True, slots=True)
-class StreamExtent:
+class StreamExtent(msgspec.Struct, frozen=True):
     """Where a stream begins and ends; it is empty when `first_sequence` is above `last_sequence`.
 
     `incarnation` changes when a stream is deleted and made again; sequences of another incarnation mean nothing.
@@ -106,8 +104,7 @@ class StreamExtent:
     last_sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamState:
+class StreamState(msgspec.Struct, frozen=True):
     """What a stream says of itself: its extent, its last event (position 0 when empty), and the last event of each partition in it.
 
     `base`: it holds, or will hold, every announced event above this position. Who has not come so far must ask for republication.
@@ -120,7 +117,7 @@ class StreamState:
     last_positions: dict[int, int]
     base: int = 0
     last_event_id: str = ""
-    last_event_ids: dict[int, str] = field(default_factory=dict)
+    last_event_ids: dict[int, str] = msgspec.field(default_factory=dict)
 
 
 class Subscription(Protocol):

@@ -24,14 +24,14 @@ from relais.transport.meters import Meters, Unmetered
 from relais.transport.patrol import Patrol
 from relais.transport.progress import Floor, Progress, ProgressRow, ProgressUnavailable, floor_of
 
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 0.25
 PUBLISH_MARGIN_SECONDS: Final = 1.0
 RING_INTERVAL_SECONDS: Final = 0.005
 # From one announcement to the next at least this long, so that facts gather while many come: a batch costs nats-server some 3 ms of CPU and
 # five syncs whatever is in it, and each hop behind it one commit. A fact that comes alone does not wait; the registry, where a person says
 # one thing after another, never does.
-PACE_SECONDS: Final = 0.05
+PACE_SECONDS: Final = 0.25
 NEVER_TRIMMED: Final = "registry"
 
 _log = structlog.get_logger("relais.transport")

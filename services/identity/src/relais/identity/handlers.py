@@ -6,7 +6,6 @@ loads everything anew, so nothing here remembers a batch.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
@@ -33,8 +32,7 @@ CONSUMER = "identity"
 ACTOR = "service:identity"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """One announcement with what could be read of it. Without `submission` the fact itself is unreadable."""
 
     announcement: Announcement

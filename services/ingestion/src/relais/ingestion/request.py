@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 import msgspec
@@ -16,8 +15,7 @@ REQUEST_NAMESPACE = UUID("6f3f0a52-6d0b-5c3e-9d0e-5b0f6a0f5e11")
 RECIPIENTS_MAXIMUM = 100
 
 
-@dataclass(frozen=True, slots=True)
-class SubmissionRequest:
+class SubmissionRequest(msgspec.Struct, frozen=True):
     """What a sender handed in, every field decided. `request` is the sender's request_id, a UUID in canonical form."""
 
     tenant: str
@@ -38,16 +36,14 @@ class SubmissionRequest:
         return uuid5(REQUEST_NAMESPACE, f"{self.tenant}/{self.request}")
 
 
-@dataclass(frozen=True, slots=True)
-class TenantKeys:
+class TenantKeys(msgspec.Struct, frozen=True):
     """The tenant's HMAC keys that intake uses, 32 bytes each."""
 
     document_id: bytes
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """A submission whose document is well-formed: its names, hashes and place, computed once."""
 
     request: SubmissionRequest

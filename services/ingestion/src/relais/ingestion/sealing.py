@@ -1,7 +1,8 @@
 """From a checked submission to one append: everything about a person sealed, the body with it when it is small."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from relais.contracts import encode
 from relais.contracts.submission import BodyReference, SealedContent, Submission
@@ -16,8 +17,7 @@ from relais.vault.vault import INLINE_BODY_BYTES_MAXIMUM, SubjectKey
 SEALED_BYTES_MAXIMUM = 36 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class BodySource:
+class BodySource(msgspec.Struct, frozen=True):
     """Where the body of a submission is: in hand (`body`), or sealed in the vault already (`reference`), exactly one of them.
 
     `staged` says that no fact names the body in the vault yet: the append of this submission must.
@@ -28,8 +28,7 @@ class BodySource:
     staged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SealedSubmission:
+class SealedSubmission(msgspec.Struct, frozen=True):
     """One append ready to go, and the chunks that must be durable before it because they are too large to travel in it.
 
     `names_staged_body` appends travel alone: naming a body that was swept meanwhile fails the whole call, and must hurt nobody else.

@@ -6,7 +6,6 @@ loads everything anew; only what never changes (a policy's decoded versions) is 
 
 import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
@@ -48,8 +47,7 @@ SITE_WAIT_SECONDS = 30.0
 _DESTINATION_KEY_PURPOSE = b"relais.destination-key.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """One announcement with what could be read of it; `fact` is None where the fact itself is unreadable."""
 
     announcement: Announcement
