@@ -131,7 +131,7 @@ def _template(number: int, size_bytes: int) -> Template:
     request = submit_message(f"tenants/{TENANT}", _submission(document, _REQUEST_ID.decode()), body)
     # The hash of bytes that are still to come is not known; it is optional, and the platform hashes what arrives in any case.
     request.submission.ClearField("sha256")
-    whole = ingestion_pb2.SubmitDocumentsRequest(request=request).SerializeToString()
+    whole = ingestion_pb2.SubmitDocumentsRequest(answers_together=True, request=request).SerializeToString()
     return Template(_cut(whole, (_REQUEST_ID, b"\x01" * OID_DIGITS, b"\x02" * OID_DIGITS)), document.type.code)
 
 

@@ -115,7 +115,7 @@ class Load:
         self._next = 0
         self._due = array("q", bytes(8 * order.documents))
         self._sent = array("q", bytes(8 * order.documents))
-        self._answers: list[tuple[int, bytes]] = []
+        self._answers: list[tuple[int, ingestion_pb2.SubmitDocumentsResponse]] = []
 
     async def run(self) -> Outcome:
         """Send everything and wait for every answer."""
@@ -175,17 +175,18 @@ class Load:
             await call.write(message)
 
     async def _read(self, call: Call, room: asyncio.Semaphore) -> None:
-        # What an answer says is looked into when the load is over: here only its time counts.
+        # What the answers in it say is looked into when the load is over: here only their time and number count.
         async for answer in call:
-            self._answers.append((time.time_ns(), answer))
-            room.release()
+            message = ingestion_pb2.SubmitDocumentsResponse.FromString(answer)
+            self._answers.append((time.time_ns(), message))
+            for _ in range(1 + len(message.more)):
+                room.release()
 
     def _write_down(self, began_ns: int, ended_ns: int) -> Outcome:
         refusals = []
         encoder = msgspec.json.Encoder()
         with Path(self._order.file).open("wb") as file:
-            for answered_ns, answer in self._answers:
-                message = ingestion_pb2.SubmitDocumentsResponse.FromString(answer)
+            for answered_ns, message in ((at, one) for at, answer in self._answers for one in (answer, *answer.more)):
                 if not message.HasField("receipt"):
                     refusals.append(f"{message.status.code} {message.status.message}")
                     continue

@@ -66,10 +66,20 @@ class Ingestion(IngestionServiceServicer):
                 if fault is not None and answered >= fault.after_documents:
                     await refuse(context, status_of(fault.code, fault.reason))
                 await asyncio.sleep(0)  # Lets the sender get ahead, as a real platform does while it commits.
-                sizes[0] -= 1
-                sizes[1] -= message.ByteSize()
-                answered += 1
-                yield self._answer(message)
+                answers, ended = [], False
+                while message is not None:
+                    sizes[0] -= 1
+                    sizes[1] -= message.ByteSize()
+                    answered += 1
+                    answers.append(self._answer(message))
+                    alone = waiting.empty() or fault is not None or not message.answers_together
+                    message = None if alone else waiting.get_nowait()
+                    ended = not alone and message is None
+                answers[0].more.extend(answers[1:])
+                self._state.together_most = max(self._state.together_most, len(answers))
+                yield answers[0]
+                if ended:
+                    break
         finally:
             reader.cancel()
 

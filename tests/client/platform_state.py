@@ -39,6 +39,7 @@ class State:
     upload_sizes: dict[str, int] = field(default_factory=dict)
     bytes_uploaded: int = 0
     unanswered_most: int = 0
+    together_most: int = 0
     unanswered_bytes_most: int = 0
     sites: set[str] = field(default_factory=lambda: {"site-a"})
     outcomes: dict[str, str] = field(default_factory=dict)

@@ -28,6 +28,7 @@ async def test_each_document_gets_its_own_receipt(client: RelaisClient, platform
     ends = await send_all(client, [body(number) for number in range(300)])
     assert len({end.document for end in ends if isinstance(end, Receipt)}) == 300
     assert platform.state.calls == ["SubmitDocuments"]
+    assert platform.state.together_most > 1
 
 
 async def test_no_more_is_unanswered_than_the_contract_allows(client: RelaisClient, platform: Platform) -> None:

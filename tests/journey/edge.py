@@ -52,13 +52,18 @@ class Edge:
         asked = pb.ValidateDocumentRequest(parent=request.parent, submission=request.submission, document=request.document)
         return await _answered(self._stub.ValidateDocument(asked, timeout=CALL_SECONDS))
 
-    async def submit_all(self, requests: Sequence[pb.SubmitDocumentRequest]) -> list[Answer]:
+    async def submit_all(self, requests: Sequence[pb.SubmitDocumentRequest], *, together: bool = False) -> list[Answer]:
         """All over one stream, each with an answer of its own; in the order of the requests."""
-        numbered = [pb.SubmitDocumentsRequest(correlation=number, request=request) for number, request in enumerate(requests, start=1)]
+        numbered = [
+            pb.SubmitDocumentsRequest(correlation=number, request=request, answers_together=together)
+            for number, request in enumerate(requests, start=1)
+        ]
         answers: dict[int, Answer] = {}
-        async for response in self._stub.SubmitDocuments(iter(numbered), timeout=CALL_SECONDS):
-            assert response.correlation not in answers, "one answer each"
-            answers[response.correlation] = response.receipt if response.HasField("receipt") else _refusal(response.status)
+        async for message in self._stub.SubmitDocuments(iter(numbered), timeout=CALL_SECONDS):
+            assert together or not message.more, "nobody who did not ask gets several answers in one"
+            for response in (message, *message.more):
+                assert response.correlation not in answers, "one answer each"
+                answers[response.correlation] = response.receipt if response.HasField("receipt") else _refusal(response.status)
         return [answers[number] for number in range(1, len(requests) + 1)]
 
     async def upload(self, request: pb.SubmitDocumentRequest, *, size_bytes: int | None = None, body: bytes | None = None) -> Answer:

@@ -112,7 +112,8 @@ async def test_every_bad_submission_is_refused_on_every_road_and_nothing_is_stor
     assert await facts(hospital) == before
 
 
-async def test_in_a_bulk_stream_a_bad_document_has_a_status_of_its_own_and_the_stream_goes_on(hospital: Hospital) -> None:
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
+async def test_in_a_bulk_stream_a_bad_document_has_a_status_of_its_own_and_the_stream_goes_on(hospital: Hospital, together: bool) -> None:
     cases = [*bad_documents(5201), *bad_submissions(5301), too_large(5399)]
     requests: list[Request] = []
     wanted: list[BadInput | None] = []
@@ -121,7 +122,7 @@ async def test_in_a_bulk_stream_a_bad_document_has_a_status_of_its_own_and_the_s
         wanted += [None, bad]
     requests.append(good_request(52_900))
     async with edge_of(hospital) as edge:
-        answers = await edge.submit_all(requests)
+        answers = await edge.submit_all(requests, together=together)
     for answer, expected in zip(answers, [*wanted, None], strict=True):
         if expected is None:
             assert isinstance(answer, Receipt), answer

@@ -81,7 +81,8 @@ class BulkStream:
 
     async def send(self, submission: Submission, body: bytes) -> "asyncio.Future[Receipt]":
         """Send one document, when there is room for it. The future gives its receipt or raises its refusal."""
-        message = ingestion_pb2.SubmitDocumentsRequest(request=messages.submit_message(self._parent, submission, body))
+        request = messages.submit_message(self._parent, submission, body)
+        message = ingestion_pb2.SubmitDocumentsRequest(answers_together=True, request=request)
         size = message.ByteSize()
         while not self._has_room(size):
             await self._change()
@@ -161,7 +162,8 @@ class BulkStream:
             self._call = call
         async for message in call:
             self._failures = 0
-            self._answer(message)
+            for answer in (message, *message.more):
+                self._answer(answer)
 
     def _answer(self, message: ingestion_pb2.SubmitDocumentsResponse) -> None:
         pending = self._pending.get(message.correlation)

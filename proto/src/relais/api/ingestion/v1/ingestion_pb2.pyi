@@ -193,8 +193,13 @@ class SubmitDocumentsRequest(_message.Message):
 
     CORRELATION_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
+    ANSWERS_TOGETHER_FIELD_NUMBER: _builtins.int
     correlation: _builtins.int
     """The client's number for this document, returned with its answer; unique within what is unacknowledged."""
+    answers_together: _builtins.bool
+    """The client reads `more` of an answer. Documents become durable in batches, so their receipts are known together; a message for each of
+    them costs both ends more than the receipt itself. Heard from this message on.
+    """
     @_builtins.property
     def request(self) -> Global___SubmitDocumentRequest:
         """The submission with its document."""
@@ -204,10 +209,11 @@ class SubmitDocumentsRequest(_message.Message):
         *,
         correlation: _builtins.int = ...,
         request: Global___SubmitDocumentRequest | None = ...,
+        answers_together: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers_together", b"answers_together", "correlation", b"correlation", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -222,6 +228,7 @@ class SubmitDocumentsResponse(_message.Message):
     CORRELATION_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     correlation: _builtins.int
     """The number that the client gave the document."""
     @_builtins.property
@@ -232,16 +239,23 @@ class SubmitDocumentsResponse(_message.Message):
     def status(self) -> _status_pb2.Status:
         """It was refused, or could not be taken in now; the details are those that SubmitDocument would give."""
 
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitDocumentsResponse]:
+        """Answers to other documents that were known at the same time, for a client that asked for `answers_together`. They hold no `more` of
+        their own.
+        """
+
     def __init__(
         self,
         *,
         correlation: _builtins.int = ...,
         receipt: _document_pb2.Receipt | None = ...,
         status: _status_pb2.Status | None = ...,
+        more: _abc.Iterable[Global___SubmitDocumentsResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "result", b"result", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "receipt", b"receipt", "result", b"result", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "more", b"more", "receipt", b"receipt", "result", b"result", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["receipt", "status"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

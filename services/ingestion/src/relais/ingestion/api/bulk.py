@@ -1,7 +1,8 @@
 """The bulk path: one stream, many documents, a receipt or a status for each, in whatever order they become durable.
 
-A document costs no task of its own: its receipt comes through a future whose callback queues the answer. What is
-unacknowledged is bounded by not reading on, so that a sender meets HTTP/2 flow control and never an error.
+A document costs no task of its own: its receipt comes through a future whose callback queues the answer. A batch that commits
+answers many documents at once: who reads `more` gets them in one message. What is unacknowledged is bounded by not reading on, so
+that a sender meets HTTP/2 flow control and never an error.
 """
 
 import asyncio
@@ -37,6 +38,7 @@ class BulkStream:
         self._documents = 0
         self._bytes = 0
         self._ended = False
+        self._together = False
 
     async def run(self, requests: AsyncIterator[pb.SubmitDocumentsRequest]) -> None:
         """Read until the sender has said everything, answer until everything has its answer."""
@@ -57,6 +59,7 @@ class BulkStream:
         correlation, size = message.correlation, len(message.request.document)
         self._documents += 1
         self._bytes += size
+        self._together = self._together or message.answers_together
         try:
             tenant, receipt = await self._receive(message.request)
         except REFUSALS as error:
@@ -77,9 +80,17 @@ class BulkStream:
         while not (self._ended and not self._documents and not self._responses):
             self._answered.clear()
             while self._responses:
-                await self._context.write(self._responses.popleft())
+                await self._context.write(self._next())
             if not (self._ended and not self._documents):
                 await self._answered.wait()
+
+    def _next(self) -> pb.SubmitDocumentsResponse:
+        response = self._responses.popleft()
+        if self._together and self._responses:
+            # There are never more than a stream may leave unacknowledged, so a message of all of them is small.
+            response.more.extend(self._responses)
+            self._responses.clear()
+        return response
 
 
 def _response(correlation: int, tenant: str, done: "asyncio.Future[Receipt]") -> pb.SubmitDocumentsResponse:
