@@ -5,11 +5,12 @@ asked for are one verified identity, one plan, one success and one arrival for e
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from uuid import uuid5
 
 import msgspec
+from msgspec.structs import replace
 
 from relais.contracts.delivery import DeliveryScheduled, DeliverySucceeded
 from relais.contracts.fact import decode

@@ -1,10 +1,10 @@
 """Attacks the read model: no order in which the logs speak, and no cut into batches, may change where a document is said to be."""
 
-from dataclasses import replace
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from relais.contracts import Fact, encode
 from relais.contracts.delivery import DeliveryDeferred, DeliveryParked, DeliverySucceeded
