@@ -8,6 +8,8 @@ import pytest
 
 from relais.contracts.header import Code, HeaderExtract, Identifier, Person, ServiceEvent
 from relais.ingestion.cda import CdaReader, is_known_type, parse_timestamp, read_header
+from relais.ingestion.cda.at_once import read_at_once
+from tests.ingestion.given_cda import answer
 from tests.journey.corpus_reader import ReadDocument, ReadPerson, read_corpus
 
 pytestmark = pytest.mark.corpus
@@ -22,6 +24,13 @@ def documents(corpus: Path) -> list[ReadDocument]:
 
 def test_all_documents_are_there_and_are_taken_in(documents: list[ReadDocument]) -> None:
     assert len([read_header(document.body) for document in documents]) == _DOCUMENTS
+
+
+def test_both_ways_to_a_header_read_the_same(documents: list[ReadDocument]) -> None:
+    said = [(read_at_once(document.body), answer(document.body)) for document in documents]
+    assert all(at_once in (None, watched) for at_once, watched in said)
+    # What is longer than a block, or inside a stylesheet, is for the watchful reader alone.
+    assert len([at_once for at_once, _ in said if at_once is not None]) > _DOCUMENTS // 2
 
 
 def test_the_product_and_the_test_reader_read_the_same_header(documents: list[ReadDocument]) -> None:

@@ -12,9 +12,8 @@ from relais.ingestion.cda import limits
 from relais.ingestion.cda.block import Block
 from relais.ingestion.cda.payload import Base64Check
 from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
-from relais.ingestion.cda.shape import RECORD_TARGET, qualified
+from relais.ingestion.cda.shape import CLINICAL_DOCUMENT, RECORD_TARGET, qualified
 
-_CLINICAL_DOCUMENT: Final = qualified("ClinicalDocument")
 _STRUCTURED_BODY: Final = qualified("structuredBody")
 _NON_XML_BODY: Final = qualified("nonXMLBody")
 _TEXT: Final = qualified("text")
@@ -49,6 +48,11 @@ class BodyHandlers:
         if self._media_type is None:
             raise DocumentRefused(RefusalCode.BODY_MISSING, _PAYLOAD_PATH if self._text_depth else _COMPONENT_PATH)
         return self._media_type
+
+    @property
+    def payload(self) -> Base64Check | None:
+        """The check of the payload, from its `text` tag on; None before, and where the payload is plain text."""
+        return self._payload
 
     def _start_kind(self, name: str, attributes: dict[str, str]) -> None:
         self._start(name, attributes)
@@ -91,7 +95,7 @@ class BodyHandlers:
             raise DocumentRefused(RefusalCode.TOO_LARGE)
         if name == RECORD_TARGET:
             raise DocumentRefused(RefusalCode.MULTIPLE_RECORD_TARGETS, "ClinicalDocument/recordTarget")
-        if name == _CLINICAL_DOCUMENT:
+        if name == CLINICAL_DOCUMENT:
             raise DocumentRefused(RefusalCode.ELEMENT_REPEATED, "ClinicalDocument")
 
     def _end(self, _name: str) -> None:

@@ -1,6 +1,7 @@
 """What happens at the edges of a document: prolog, root, stylesheet. Between them `header` and then `body` take over."""
 
 from typing import Final
+from xml.etree.ElementTree import Element
 from xml.parsers.expat import XMLParserType
 
 import msgspec
@@ -12,10 +13,9 @@ from relais.ingestion.cda.body import BodyHandlers
 from relais.ingestion.cda.extract import extract_header
 from relais.ingestion.cda.header import HeaderHandlers
 from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
-from relais.ingestion.cda.shape import NAMESPACE_SEPARATOR, Element, qualified
+from relais.ingestion.cda.shape import CLINICAL_DOCUMENT, NAMESPACE_SEPARATOR
 from relais.ingestion.cda.type_codes import refuse_unknown_type
 
-_CLINICAL_DOCUMENT: Final = qualified("ClinicalDocument")
 _STYLESHEET: Final = f"http://www.w3.org/1999/XSL/Transform{NAMESPACE_SEPARATOR}stylesheet"
 _VERSION: Final = "1.0"
 _ENCODING: Final = "UTF-8"
@@ -37,8 +37,7 @@ class DocumentHandlers:
         self._body: BodyHandlers | None = None
         self._extract: HeaderExtract | None = None
         parser.buffer_text = True
-        parser.XmlDeclHandler = self._declaration
-        parser.StartDoctypeDeclHandler = self._doctype
+        watch_prolog(parser)
         parser.StartNamespaceDeclHandler = self._prefixes.setdefault
         parser.StartElementHandler = self._start_root
 
@@ -75,17 +74,8 @@ class DocumentHandlers:
         parser.EndElementHandler = None
         parser.CharacterDataHandler = None
 
-    def _declaration(self, version: str, encoding: str | None, _standalone: int) -> None:
-        if version != _VERSION:
-            raise DocumentRefused(RefusalCode.NOT_XML)  # Expat reads any version, and XML 1.1 by the rules of 1.0.
-        if encoding is not None and encoding.upper() != _ENCODING:
-            raise DocumentRefused(RefusalCode.WRONG_ENCODING)
-
-    def _doctype(self, *_declaration: object) -> None:
-        raise DocumentRefused(RefusalCode.DTD_FORBIDDEN)
-
     def _start_root(self, name: str, attributes: dict[str, str]) -> None:
-        if name == _CLINICAL_DOCUMENT:
+        if name == CLINICAL_DOCUMENT:
             self._begin_header(attributes)
         elif name == _STYLESHEET:
             self._depth_in_stylesheet = 1
@@ -95,7 +85,7 @@ class DocumentHandlers:
             raise DocumentRefused(RefusalCode.WRONG_ROOT)
 
     def _start_in_stylesheet(self, name: str, attributes: dict[str, str]) -> None:
-        if name == _CLINICAL_DOCUMENT:
+        if name == CLINICAL_DOCUMENT:
             self._begin_header(attributes)
             return
         self._depth_in_stylesheet += 1
@@ -108,10 +98,27 @@ class DocumentHandlers:
     def _begin_header(self, attributes: dict[str, str]) -> None:
         self._header = HeaderHandlers(self._parser, attributes, self._depth_in_stylesheet + 1, self._begin_body)
 
-    def _begin_body(self, document: Element) -> None:
+    def _begin_body(self, document: Element, header_bytes: int) -> None:
         in_stylesheet = self._depth_in_stylesheet > 0
-        extract = extract_header(document, auto_presentable=in_stylesheet)
+        extract = extract_header(document, header_bytes=header_bytes, auto_presentable=in_stylesheet)
         refuse_unknown_type(extract)
         self._extract = extract
         depth = self._depth_in_stylesheet + 2
         self._body = BodyHandlers(self._parser, self._block, depth, watch_to_the_end=in_stylesheet)
+
+
+def watch_prolog(parser: XMLParserType) -> None:
+    """Have the parser refuse what may not stand before the root: another version or encoding, and any DTD."""
+    parser.XmlDeclHandler = _declaration
+    parser.StartDoctypeDeclHandler = _doctype
+
+
+def _declaration(version: str, encoding: str | None, _standalone: int) -> None:
+    if version != _VERSION:
+        raise DocumentRefused(RefusalCode.NOT_XML)  # Expat reads any version, and XML 1.1 by the rules of 1.0.
+    if encoding is not None and encoding.upper() != _ENCODING:
+        raise DocumentRefused(RefusalCode.WRONG_ENCODING)
+
+
+def _doctype(*_declaration: object) -> None:
+    raise DocumentRefused(RefusalCode.DTD_FORBIDDEN)

@@ -2,31 +2,31 @@
 
 from collections.abc import Callable
 from typing import Final
+from xml.etree.ElementTree import Element
 from xml.parsers.expat import XMLParserType
 
 from relais.ingestion.cda.limits import ATTRIBUTES_MAXIMUM, DEPTH_MAXIMUM, HEADER_BYTES_MAXIMUM, HEADER_ELEMENTS_MAXIMUM
 from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
-from relais.ingestion.cda.shape import COMPONENT, HEADER, RECORD_TARGET, Element
+from relais.ingestion.cda.shape import CLINICAL_DOCUMENT, COMPONENT, HEADER, RECORD_TARGET, Shape
 
 _ROOT_PATH: Final = "ClinicalDocument"
-_XML_BLANKS: Final = " \t\r\n"
 
 
 class HeaderHandlers:
     """The expat handlers from `ClinicalDocument` to its `component`, installed by being made.
 
-    `depth` counts the elements open, ClinicalDocument included. `begin_body` is called with the kept header at the
-    `component` tag, and installs the handlers that follow.
+    `depth` counts the elements open, ClinicalDocument included. `begin_body` is called with the kept header and
+    its length in bytes at the `component` tag, and installs the handlers that follow.
     """
 
-    def __init__(self, parser: XMLParserType, attributes: dict[str, str], depth: int, begin_body: Callable[[Element], None]) -> None:
+    def __init__(self, parser: XMLParserType, attributes: dict[str, str], depth: int, begin_body: Callable[[Element, int], None]) -> None:
         self._parser = parser
         self._depth = depth
         self._begin_body = begin_body
         self._start_byte = parser.CurrentByteIndex
-        self._current = Element(HEADER, attributes)
-        self._expected = HEADER.children
-        self._parents: list[Element] = []
+        self._current = Element(CLINICAL_DOCUMENT, attributes)
+        self._shape = HEADER
+        self._parents: list[tuple[Element, Shape]] = []
         self._pieces: list[str] = []
         self._kept = 0
         self._skipped = 0
@@ -39,42 +39,36 @@ class HeaderHandlers:
             raise DocumentRefused(RefusalCode.HEADER_TOO_LARGE, _ROOT_PATH)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        shape = self._expected.get(name)
+        shape = self._shape.children.get(name)
         if shape is None:
             self._parser.StartElementHandler = self._start_skipped
             self._parser.EndElementHandler = self._end_skipped
             self._start_skipped(name, attributes)
             return
         if shape is COMPONENT:
-            self.check_bytes(self._parser.CurrentByteIndex)
-            self._begin_body(self._current)
+            end_byte = self._parser.CurrentByteIndex
+            self.check_bytes(end_byte)
+            self._begin_body(self._current, end_byte - self._start_byte)
             return
         self._kept += 1
         if self._kept > HEADER_ELEMENTS_MAXIMUM or len(attributes) > ATTRIBUTES_MAXIMUM:
             raise DocumentRefused(RefusalCode.HEADER_TOO_LARGE, _ROOT_PATH)
-        parent = self._current
-        element = Element(shape, attributes)
-        siblings = parent.children.get(shape.name)
-        if siblings is None:
-            parent.children[shape.name] = [element]
-        else:
-            siblings.append(element)
-        self._parents.append(parent)
+        self._parents.append((self._current, self._shape))
+        element = Element(name, attributes)
+        self._current.append(element)
         self._current = element
-        self._expected = shape.children
+        self._shape = shape
         if shape.has_text:
             self._parser.CharacterDataHandler = self._pieces.append
 
     def _end(self, _name: str) -> None:
         if not self._parents:
             raise DocumentRefused(RefusalCode.BODY_MISSING, "ClinicalDocument/component")
-        closed = self._current
-        if closed.shape.has_text:
-            closed.text = "".join(self._pieces).strip(_XML_BLANKS)
+        if self._shape.has_text:
+            self._current.text = "".join(self._pieces)
             self._pieces.clear()
             self._parser.CharacterDataHandler = None
-        self._current = self._parents.pop()
-        self._expected = self._current.shape.children
+        self._current, self._shape = self._parents.pop()
 
     def _start_skipped(self, name: str, _attributes: dict[str, str]) -> None:
         """Of an element that is not kept, nothing inside is: until it ends, only depth and a hidden patient are of interest.

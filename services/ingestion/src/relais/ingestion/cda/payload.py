@@ -27,7 +27,10 @@ class Base64Check:
         """Check one piece. Raises DocumentRefused (BAD_BASE64)."""
         if not piece.isascii():
             raise DocumentRefused(RefusalCode.BAD_BASE64, self._field)
-        characters = piece.encode("ascii")
+        self.take_bytes(piece.encode("ascii"))
+
+    def take_bytes(self, characters: bytes) -> None:
+        """Check one piece as it stands in the document, where nothing of it is markup. Raises DocumentRefused (BAD_BASE64)."""
         # Deleting the alphabet first leaves so little (line breaks, mostly) that every later step costs nothing.
         others = characters.translate(None, _ALPHABET)
         digits = len(characters) - len(others)

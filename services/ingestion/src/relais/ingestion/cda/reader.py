@@ -13,6 +13,7 @@ from xml.parsers import expat
 
 from relais.contracts.header import HeaderExtract
 from relais.ingestion.cda import limits
+from relais.ingestion.cda.at_once import read_at_once
 from relais.ingestion.cda.block import Block
 from relais.ingestion.cda.handlers import DocumentHandlers
 from relais.ingestion.cda.refusal import DocumentRefused, RefusalCode
@@ -35,6 +36,10 @@ _UNDEFINED_ENTITY: Final = expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_E
 
 def read_header(document: bytes) -> HeaderExtract:
     """Check a whole document and read its header. Raises DocumentRefused."""
+    # The same answer as below, sooner, for nearly all documents that are taken in and none that is refused.
+    header = read_at_once(document)
+    if header is not None:
+        return header
     reader = CdaReader()
     reader.feed(document)
     return reader.close()

@@ -1,4 +1,4 @@
-"""Which elements of a header are kept: what has no place here is never in memory, let alone read.
+"""Which elements of a header count: while a document streams in, what has no place here is never in memory, let alone read.
 
 The patient is `recordTarget/patientRole/id` (SAFETY 2). Kept elements are named by their whole path from the root, so the
 ids and names of guardians, informants and participants cannot be taken for the patient's.
@@ -6,8 +6,6 @@ ids and names of guardians, informants and participants cannot be taken for the 
 
 from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 CDA_NAMESPACE: Final = "urn:hl7-org:v3"
 NAMESPACE_SEPARATOR: Final = " "
@@ -18,6 +16,15 @@ def qualified(local_name: str) -> str:
     """A name of the CDA namespace as expat reports it."""
     return f"{CDA_NAMESPACE}{NAMESPACE_SEPARATOR}{local_name}"
 
+
+def local_name(name: str) -> str:
+    """The name without its namespace."""
+    return name.rpartition(NAMESPACE_SEPARATOR)[2]
+
+
+CLINICAL_DOCUMENT: Final = qualified("ClinicalDocument")
+
+COMPONENT_NAME: Final = qualified("component")
 
 RECORD_TARGET: Final = qualified("recordTarget")
 """The one element that may stand nowhere but in its place: anywhere else it would be somebody's second patient."""
@@ -32,18 +39,6 @@ class Shape:
         self.name = name
         self.children = children
         self.has_text = has_text
-
-
-class Element(msgspec.Struct, gc=False):
-    """One kept element: its attributes, its kept children by local name in document order, its text.
-
-    A tree has no cycles, so the collector need not know of it; a hundred of these are made for each document.
-    """
-
-    shape: Shape
-    attributes: dict[str, str]
-    children: "dict[str, list[Element]]" = {}
-    text: str = ""
 
 
 def _kept(name: str, *children: Shape) -> Shape:
