@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?= python3
+# The system's own Python first: it is built optimised, and carries a document with a tenth less CPU than a plain build. Yours: PYTHON=python3.12
+PYTHON ?= $(shell for one in /usr/bin/python3 python3; do "$$one" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$one" && exit; done; echo python3)
 REPLICAS ?= 1
 BIN := .venv/bin
 DISTRIBUTIONS := proto shared services/ingestion services/identity services/routing services/delivery services/cli deploy/embedded deploy/sandbox deploy/demo
