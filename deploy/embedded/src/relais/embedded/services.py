@@ -15,6 +15,7 @@ from relais.embedded.ports import HOST
 from relais.embedded.topology import DATABASE, KEYS_DATABASE, OWNER_ROLE, Service
 from relais.processes.errors import LaunchError, ProgramMissing
 from relais.processes.leash import Leash
+from relais.processes.memory import MEMORY_KEPT
 from relais.processes.running import RunningProcess
 
 STOP_TIMEOUT_SECONDS = 40.0
@@ -107,6 +108,7 @@ class Environments:
         pair = self._authority.server(service.name)
         state = self._configuration.state
         environment = {
+            **MEMORY_KEPT,
             **self._inherited(),
             **self._configuration.handed_on,
             "RELAIS_SERVICE_REPLICA": name,
