@@ -151,6 +151,7 @@ async def test_an_erased_subject_and_a_changed_body_are_not_sent(world: World) -
     (key,) = await world.keys.subjects_for([(TENANT, b"martin")])
     await world.keys.erase(TENANT, key.subject)
     await replica.hear(world.planned(erased))
+    await world.run(1)
     reasons = [(await world.history(name))[-1] for name in ("changed", "erased")]
     assert [fact.reason for fact in reasons if isinstance(fact, DeliveryAbandoned)] == [
         AbandonReason.BODY_UNREADABLE,
