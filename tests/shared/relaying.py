@@ -35,3 +35,9 @@ def mark(position: int, frontier: int, hole: int = 0) -> Mark:
 
 def marks(position: int, frontier: int) -> dict[int, Mark]:
     return dict.fromkeys(range(PARTITIONS), mark(position, frontier))
+
+
+def marks_behind(frontier: int) -> dict[int, Mark]:
+    """The marks of a consumer that has handled all events up to this one, while event n is in partition n modulo PARTITIONS."""
+    lasts = {number % PARTITIONS: number for number in range(1, frontier + 1)}
+    return {partition: mark(lasts.get(partition, 0), frontier) for partition in range(PARTITIONS)}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from relais.testing.bus_suite import ALL, BusPlace, BusSuite, fetch_all, publish_all, run_of
+from relais.testing.bus_place import ALL, BusPlace, fetch_all, publish_all, run_of
+from relais.testing.bus_suite import BusSuite
 from relais.transport.bus import BusUnavailable, PublishUnknown, StreamMissing
 from relais.transport.memory import MemoryBus
 
@@ -15,7 +16,10 @@ class TestMemoryBus(BusSuite):
         async def wipe() -> None:
             bus.wipe("routing")
 
-        return BusPlace(bus, bus, "routing", wipe)
+        async def lose(sequence: int) -> None:
+            bus.drop("routing", sequence)
+
+        return BusPlace(bus, bus, "routing", wipe, lose)
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from relais.contracts.subjects import stream_of
-from relais.testing.bus_suite import ALL, BusPlace, BusSuite, fetch_all, publish_all, run_of
+from relais.testing.bus_place import ALL, BusPlace, fetch_all, publish_all, run_of
+from relais.testing.bus_suite import BusSuite
 from relais.testing.nats import TestNats, run_nats
 from relais.transport.bus import BusUnavailable, Delivered, PublishUnknown, ServerRefused, StreamMissing, StreamState, Subscription
 from relais.transport.nats import NatsBus
 from relais.transport.nats_api import JetStreamApi
 from relais.transport.nats_check import check_server, require_version
 from relais.transport.nats_client import NatsAddress
+from relais.transport.wire import encode_batch
 
 
 async def connect(server: TestNats, name: str = "test") -> NatsBus:
@@ -62,7 +64,10 @@ class TestNatsBus(BusSuite):
         async def wipe() -> None:
             await JetStreamApi(bus.client).ask(f"STREAM.DELETE.{stream_of(log)}")
 
-        yield BusPlace(bus, other, log, wipe)
+        async def lose(sequence: int) -> None:
+            await JetStreamApi(bus.client).ask(f"STREAM.MSG.DELETE.{stream_of(log)}", {"seq": sequence, "no_erase": True})
+
+        yield BusPlace(bus, other, log, wipe, lose)
         await bus.close()
         await other.close()
 
@@ -87,6 +92,33 @@ async def test_a_server_that_dies_mid_publish_leaves_an_unknown_and_the_stream_t
     assert state.last_sequence == state.last_position
     assert state.last_position in (last, last + 400)
     await bus.publish("routing", run_of("routing", state.last_position + 1, state.last_position + 5), state.last_sequence)
+    await bus.close()
+
+
+async def test_a_batch_that_is_begun_and_given_up_leaves_no_gap(nats_server: TestNats) -> None:
+    bus, dying = await connect(nats_server), await connect(nats_server)
+    log = f"log{secrets.token_hex(4)}"
+    await publish_all(bus, log, run_of(log, 1, 10))
+    frames = encode_batch(run_of(log, 11, 14), 10, "given-up", "_INBOX.nobody")
+    await dying.client.send(frames[: frames.rindex(b"HPUB ")])
+    await dying.client.flush()
+    await dying.close()
+    await publish_all(bus, log, run_of(log, 11, 20))
+    extent = await bus.extent(log)
+    assert (extent.last_sequence, extent.messages, extent.whole) == (20, 20, True)
+    await bus.close()
+
+
+async def test_a_lost_message_still_shows_after_a_restart(own_server: TestNats) -> None:
+    bus = await connect(own_server)
+    await bus.ensure_stream("routing")
+    await bus.rebase("routing", 0, 1)
+    await publish_all(bus, "routing", run_of("routing", 1, 10))
+    await JetStreamApi(bus.client).ask("STREAM.MSG.DELETE.RELAIS_ROUTING", {"seq": 10, "no_erase": True})
+    await asyncio.to_thread(own_server.kill)
+    await asyncio.to_thread(own_server.restart)
+    state = await state_when_back(bus)
+    assert (state.last_sequence, state.last_position, state.messages, state.whole) == (10, 9, 9, False)
     await bus.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from relais.eventlog.record import Checkpoint
-from relais.testing.bus_suite import announcement
+from relais.testing.bus_place import announcement
 from relais.transport.bus import Announcement, Delivered, LogForkDetected, StreamState
 from relais.transport.cursors import NOTHING_READ, Cursors
 from relais.transport.progress import Mark
@@ -38,7 +38,7 @@ def positions(delivered: list[Delivered]) -> list[int]:
 
 def state(last_positions: dict[int, int]) -> StreamState:
     ids = {partition: fact(position).event_id for partition, position in last_positions.items()}
-    return StreamState("one", 1, 99, max(last_positions.values(), default=0), last_positions, 0, "", ids)
+    return StreamState("one", 1, 99, 99, 1, max(last_positions.values(), default=0), last_positions, 0, "", ids)
 
 
 def test_what_is_known_is_skipped_and_what_is_new_is_taken_in_order() -> None:

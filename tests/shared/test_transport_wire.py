@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from relais.testing.bus_suite import announcement
+from relais.testing.bus_place import announcement
 from relais.transport.bus import BATCH_MESSAGES_MAXIMUM, Announcement, Delivered
 from relais.transport.wire import ForeignMessage, Place, decode, encode_batch, place_of
 

@@ -102,7 +102,8 @@ REFERENCES: dict[str, Reference] = {
     "relay_waiting": Reference("warning", "The relay cannot go on at this moment; it tries again."),
     "publish_unknown": Reference("warning", "No answer came to an announcement; the stream is read before anything is repeated."),
     "stream_missing": Reference("warning", "The stream is gone; it is made again from the log."),
-    "stream_rebuilt": Reference("warning", "The stream was missing or too short; it is rebuilt from the lowest checkpoint."),
+    "stream_rebuilt": Reference("warning", "The stream held nothing; it is filled again from the log."),
+    "stream_not_whole": Reference("warning", "The stream lost messages without a word; it is emptied and filled again from the log."),
     # Consumers and leases.
     "partitions_held": Reference("info", "This replica reads these partitions."),
     "consumer_waiting": Reference("warning", "A consumer cannot go on at this moment; it tries again from its checkpoints."),

@@ -1,10 +1,21 @@
 """From stored events to batches of announcements: which facts travel, what each follows on, and where a batch ends. Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from relais.contracts.fact import tags
 from relais.eventlog.record import StoredEvent
 from relais.transport.bus import BATCH_BYTES_MAXIMUM, BATCH_MESSAGES_MAXIMUM, Announcement
+
+
+@dataclass(slots=True)
+class Place:
+    """How far a stream has come: its last sequence, the log's position read last, and each partition's last announced position."""
+
+    incarnation: str
+    sequence: int
+    position: int
+    previous: dict[int, int]
 
 
 class LogGap(Exception):

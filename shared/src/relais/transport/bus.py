@@ -94,25 +94,38 @@ class LogForkDetected(Exception):
 
 
 class StreamExtent(msgspec.Struct, frozen=True):
-    """Where a stream begins and ends; it is empty when `first_sequence` is above `last_sequence`.
+    """Where a stream begins and ends, and how many messages it holds; it is empty when `first_sequence` is above `last_sequence`.
 
     `incarnation` changes when a stream is deleted and made again; sequences of another incarnation mean nothing.
+    `front`: its relay left nothing above this sequence as its first message (0: no relay has said so yet).
     """
 
     incarnation: str
     first_sequence: int
     last_sequence: int
+    messages: int
+    front: int
+
+    @property
+    def missing(self) -> int:
+        """How many messages it lost. Sequences are given without gaps, whatever becomes of a batch, and a relay forgets from the front
+        only, after having said up to where: so everything from there to the end must be there.
+        """
+        first = min(self.front or self.first_sequence, self.first_sequence)
+        return self.last_sequence - first + 1 - self.messages
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds everything that its relay put in and has not forgotten itself."""
+        return self.missing == 0
 
 
-class StreamState(msgspec.Struct, frozen=True):
+class StreamState(StreamExtent, frozen=True):
     """What a stream says of itself: its extent, its last event (position 0 when empty), and the last event of each partition in it.
 
     `base`: it holds, or will hold, every announced event above this position. Who has not come so far must ask for republication.
     """
 
-    incarnation: str
-    first_sequence: int
-    last_sequence: int
     last_position: int
     last_positions: dict[int, int]
     base: int = 0
@@ -186,8 +199,11 @@ class Bus(Protocol):
         """Forget messages below a sequence that every consumer has passed; sequences go on from where they were."""
         ...
 
-    async def rebase(self, log: str, position: int) -> None:
-        """Say that the stream holds what is above `position` and no more: said before trimming, and before a rebuilt stream is filled."""
+    async def rebase(self, log: str, position: int, front: int) -> None:
+        """Say that the stream holds what is above `position` and no more, and that its first message has sequence `front` at most.
+
+        Said before trimming, and before a rebuilt stream is filled. Raises `StreamMissing`, `BusUnavailable`.
+        """
         ...
 
     async def ring(self, log: str) -> None:

@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from relais.clock import Clock, SystemClock
 from relais.transport.bell import Bell
 from relais.transport.bus import (
@@ -26,10 +28,12 @@ class _Stream:
     messages: dict[int, Announcement] = field(default_factory=dict)
     last_sequence: int = 0
     base: int = 0
+    front: int = 0
 
     @property
-    def first_sequence(self) -> int:
-        return next(iter(self.messages), self.last_sequence + 1)
+    def extent(self) -> StreamExtent:
+        first = next(iter(self.messages), self.last_sequence + 1)
+        return StreamExtent(self.incarnation, first, self.last_sequence, len(self.messages), self.front)
 
 
 class MemoryBus:
@@ -63,7 +67,7 @@ class MemoryBus:
         self._wake()
 
     def drop(self, log: str, sequence: int) -> None:
-        """Lose one message in the middle."""
+        """Lose one message without a word, wherever it stands; sequences stay as they are."""
         del self._stream(log).messages[sequence]
 
     def become(self, *, available: bool) -> None:
@@ -85,12 +89,10 @@ class MemoryBus:
 
     async def state(self, log: str) -> StreamState:
         stream = self._stream(log)
-        last = stream.messages.get(stream.last_sequence)
+        last = next(reversed(stream.messages.values()), None)
         lasts = {message.partition: message for message in stream.messages.values()}
         return StreamState(
-            incarnation=stream.incarnation,
-            first_sequence=stream.first_sequence,
-            last_sequence=stream.last_sequence,
+            **msgspec.structs.asdict(stream.extent),
             last_position=last.position if last else 0,
             last_positions={partition: message.position for partition, message in lasts.items()},
             base=stream.base,
@@ -99,8 +101,7 @@ class MemoryBus:
         )
 
     async def extent(self, log: str) -> StreamExtent:
-        stream = self._stream(log)
-        return StreamExtent(stream.incarnation, stream.first_sequence, stream.last_sequence)
+        return self._stream(log).extent
 
     async def sequence_after(self, log: str, position: int) -> int:
         stream = self._stream(log)
@@ -135,8 +136,9 @@ class MemoryBus:
         stream = self._stream(log)
         stream.messages = {sequence: message for sequence, message in stream.messages.items() if sequence >= below_sequence}
 
-    async def rebase(self, log: str, position: int) -> None:
-        self._stream(log).base = position
+    async def rebase(self, log: str, position: int, front: int) -> None:
+        stream = self._stream(log)
+        stream.base, stream.front = position, front
 
     async def ring(self, log: str) -> None:
         for wake in self._listeners.get(log, ()):

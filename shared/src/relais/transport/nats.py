@@ -12,16 +12,22 @@ import structlog
 
 from relais.contracts.subjects import PARTITIONS, partition_filter, stream_of
 from relais.transport.bus import Announcement, BusUnavailable, PublishUnknown, StreamExtent, StreamMissing, StreamState, WrongLastSequence
-from relais.transport.nats_api import STREAM_NAME_IN_USE, WRONG_LAST_SEQUENCE, ApiRefusal, JetStreamApi, extent_of
+from relais.transport.nats_api import (
+    BASE_KEY,
+    FRONT_KEY,
+    STREAM_NAME_IN_USE,
+    WRONG_LAST_SEQUENCE,
+    ApiRefusal,
+    JetStreamApi,
+    extent_of,
+    metadata_of,
+)
 from relais.transport.nats_client import NatsAddress, RawClient, RawSubscription
 from relais.transport.nats_pull import NatsSubscription
 from relais.transport.wire import encode_batch
 
 PUBLISH_TIMEOUT_SECONDS: Final = 5.0
 REPLICAS_IN_PRODUCTION: Final = 3
-
-# Where a stream keeps the position it begins above, in its own metadata: it goes when the stream goes.
-BASE_KEY: Final = "relais-base"
 
 _NO_RESPONDERS = b"NATS/1.0 503"
 _log = structlog.get_logger("relais.transport")
@@ -88,22 +94,23 @@ class NatsBus:
     async def state(self, log: str) -> StreamState:
         name = stream_of(log)
         answer = await self._api.stream(name)
-        extent, base = extent_of(answer), int(answer["config"].get("metadata", {}).get(BASE_KEY, 0))
+        extent, base = extent_of(answer), int(metadata_of(answer).get(BASE_KEY, 0))
         if extent.first_sequence > extent.last_sequence:
-            return StreamState(extent.incarnation, extent.first_sequence, extent.last_sequence, 0, {}, base)
+            return StreamState(**msgspec.structs.asdict(extent), last_position=0, last_positions={}, base=base)
         filters = [partition_filter(log, partition) for partition in range(PARTITIONS)]
         last, *lasts = await asyncio.gather(
             self._api.message(name, seq=extent.last_sequence),
             *(self._api.message(name, last_by_subj=subjects) for subjects in filters),
         )
-        if last is None:
-            # Trimmed or published to in between: what was read is not of one moment, so it is not said.
-            raise BusUnavailable("the stream changed while it was looked at")
         present = [announcement for announcement in lasts if announcement is not None]
+        if last is None:
+            # Trimmed or published to in between: what was read is not of one moment, so it is not said. Unless nothing moved: then
+            # the last message itself was lost, and the last one left is its end.
+            if not present or await self.extent(log) != extent:
+                raise BusUnavailable("the stream changed while it was looked at")
+            last = max(present, key=lambda announcement: announcement.position)
         return StreamState(
-            incarnation=extent.incarnation,
-            first_sequence=extent.first_sequence,
-            last_sequence=extent.last_sequence,
+            **msgspec.structs.asdict(extent),
             last_position=last.position,
             last_positions={announcement.partition: announcement.position for announcement in present},
             base=base,
@@ -160,10 +167,10 @@ class NatsBus:
             except ApiRefusal as refusal:
                 raise BusUnavailable(str(refusal)) from refusal
 
-    async def rebase(self, log: str, position: int) -> None:
-        present = (await self._api.stream(stream_of(log)))["config"]
-        metadata = {**present.get("metadata", {}), BASE_KEY: str(position)}
-        await self._configure("UPDATE", log, {**present, "metadata": metadata})
+    async def rebase(self, log: str, position: int, front: int) -> None:
+        answer = await self._api.stream(stream_of(log))
+        metadata = {**metadata_of(answer), BASE_KEY: str(position), FRONT_KEY: str(front)}
+        await self._configure("UPDATE", log, {**answer["config"], "metadata": metadata})
 
     async def ring(self, log: str) -> None:
         try:

@@ -24,6 +24,10 @@ CONSUMER_NOT_FOUND: Final = 10014
 STREAM_NAME_IN_USE: Final = 10058
 WRONG_LAST_SEQUENCE: Final = 10071
 
+# Where a stream keeps the position it begins above and the sequence it begins at, in its own metadata: they go when the stream goes.
+BASE_KEY: Final = "relais-base"
+FRONT_KEY: Final = "relais-front"
+
 Answer = Mapping[str, Any]
 
 
@@ -90,4 +94,11 @@ def extent_of(answer: Answer) -> StreamExtent:
     state = answer["state"]
     last = int(state["last_seq"])
     first = int(state["first_seq"]) if state["messages"] else last + 1
-    return StreamExtent(str(answer["created"]), first, last)
+    front = int(metadata_of(answer).get(FRONT_KEY, 0))
+    return StreamExtent(str(answer["created"]), first, last, int(state["messages"]), front)
+
+
+def metadata_of(answer: Answer) -> Mapping[str, str]:
+    """What a stream in a STREAM.INFO answer was told to remember."""
+    metadata: Mapping[str, str] = answer["config"].get("metadata") or {}
+    return metadata

@@ -1,25 +1,31 @@
-"""What a leading relay looks after beside publishing: that the stream is still the same, holes that consumers report, and trimming."""
+"""What a leading relay looks after beside publishing: that the stream is still the same and whole, reported holes, and trimming."""
 
 from typing import Final
 
 import structlog
 
 from relais.clock import Clock
-from relais.transport.bus import Bus
-from relais.transport.progress import Progress, ProgressRow, floor_of
+from relais.transport.announcing import Place
+from relais.transport.bus import Bus, StreamExtent
+from relais.transport.meters import Meters
+from relais.transport.progress import Progress, ProgressRow, handled_by_all
 
 PATROL_SECONDS: Final = 1.0
 TRIM_SECONDS: Final = 10.0
 REPUBLISH_SECONDS: Final = 10.0
+REPUBLISH_LATER_SECONDS: Final = 600.0
 REPUBLICATIONS_MAXIMUM: Final = 3
 
 _log = structlog.get_logger("relais.transport")
 
 
 class Patrol:
-    """Rounds of one leader. `trims` is False for a log whose stream must stay whole."""
+    """Rounds of one leader. `trims` is False for a log whose stream must stay whole.
 
-    def __init__(self, log: str, bus: Bus, progress: Progress, clock: Clock, *, trims: bool) -> None:
+    `base` is the position above which the stream was last known to hold everything; None before this process has led.
+    """
+
+    def __init__(self, log: str, bus: Bus, progress: Progress, clock: Clock, meters: Meters, *, trims: bool) -> None:
         self._log = log
         self._bus = bus
         self._progress = progress
@@ -28,16 +34,15 @@ class Patrol:
         self._next_round_at = 0.0
         self._next_trim_at = 0.0
         self._next_republication_at = 0.0
-        self._base = 0
+        self._next_refill_at = 0.0
+        self._refills = 0
         self._republications: dict[tuple[str, int, int, int], int] = {}
+        self._holes = meters.counter("relais_reconcile_holes_total", log)
+        self.base: int | None = None
 
-    def resume(self, base: int) -> None:
-        """The relay looked its place up: the stream holds what is above `base`."""
-        self._base = base
-
-    async def intact(self, incarnation: str, last_sequence: int, last_position: int) -> bool:
-        """Once in PATROL_SECONDS make a round. False when the stream is not what the relay believes, or was emptied here on request:
-        its place must be looked up again.
+    async def intact(self, place: Place) -> bool:
+        """Once in PATROL_SECONDS make a round. False when the stream is not what the relay believes, or was emptied here to be filled
+        again: its place must be looked up.
 
         Raises `StreamMissing`, `BusUnavailable`, `ProgressUnavailable`.
         """
@@ -45,20 +50,40 @@ class Patrol:
         if now < self._next_round_at:
             return True
         self._next_round_at = now + PATROL_SECONDS
-        extent = await self._bus.extent(self._log)
-        if extent.incarnation != incarnation or extent.last_sequence != last_sequence:
-            return False
+        # The marks before the extent: a loss that a consumer read past before it wrote its mark is then to be seen in the extent.
         rows = await self._progress.read(self._log)
-        if self._must_republish(rows, now):
-            # Emptied up to what was seen, not deleted: readers stay subscribed, and sequences and the fence go on. Until the relay has
-            # looked up from where to fill it, it holds nothing, and says so.
-            await self._bus.rebase(self._log, last_position)
-            await self._bus.trim(self._log, last_sequence + 1)
+        extent = await self._bus.extent(self._log)
+        if extent.incarnation != place.incarnation or extent.last_sequence != place.sequence:
             return False
-        if self._trims and now >= self._next_trim_at:
+        if self.must_refill(extent) or self._must_republish(rows, now):
+            await self.empty(extent)
+            return False
+        if extent.whole and self._trims and now >= self._next_trim_at:
             self._next_trim_at = now + TRIM_SECONDS
-            await self._trim(rows, last_sequence)
+            await self._trim(rows, place, extent)
         return True
+
+    def must_refill(self, extent: StreamExtent) -> bool:
+        """Whether the stream lost something and is to be emptied now. A store that loses again at once is given time."""
+        if extent.whole:
+            self._refills = 0
+            return False
+        now = self._clock.monotonic()
+        if now < self._next_refill_at:
+            return False
+        self._refills += 1
+        self._next_republication_at = now + REPUBLISH_SECONDS
+        self._next_refill_at = now + (REPUBLISH_SECONDS if self._refills < REPUBLICATIONS_MAXIMUM else REPUBLISH_LATER_SECONDS)
+        self._holes.inc()
+        _log.warning("stream_not_whole", log=self._log, count=extent.missing)
+        return True
+
+    async def empty(self, extent: StreamExtent) -> None:
+        """Forget everything up to what was seen, without deleting the stream: readers stay subscribed, sequences and the fence go on.
+
+        Its base stays what it was, so whoever leads next fills it from there. Raises `StreamMissing`, `BusUnavailable`.
+        """
+        await self._bus.trim(self._log, extent.last_sequence + 1)
 
     def _must_republish(self, rows: list[ProgressRow], now: float) -> bool:
         if now < self._next_republication_at:
@@ -73,18 +98,18 @@ class Patrol:
             self._next_republication_at = now + REPUBLISH_SECONDS
         return bool(healable)
 
-    async def _trim(self, rows: list[ProgressRow], last_sequence: int) -> None:
-        floor = floor_of(rows).position
-        if floor <= self._base:
-            return
-        # A consumer that is new writes its marks first and looks at the base then; here the base is written first and the marks are
-        # looked at again. So either it is seen here, or it sees there that it must ask.
-        await self._bus.rebase(self._log, floor)
-        still = floor_of(await self._progress.read(self._log)).position
-        if still < floor:
-            await self._bus.rebase(self._log, self._base)
+    async def _trim(self, rows: list[ProgressRow], place: Place, extent: StreamExtent) -> None:
+        base = self.base or 0
+        floor = handled_by_all(rows, place.previous, place.position)
+        if floor <= base:
             return
         # The last message stays: it says where the relay is.
-        below = min(await self._bus.sequence_after(self._log, floor), last_sequence)
+        below = max(extent.first_sequence, min(await self._bus.sequence_after(self._log, floor), place.sequence))
+        # A consumer that is new writes its marks first and looks at the base then; here the base is written first and the marks are
+        # looked at again. So either it is seen here, or it sees there that it must ask.
+        await self._bus.rebase(self._log, floor, below)
+        if handled_by_all(await self._progress.read(self._log), place.previous, place.position) < floor:
+            await self._bus.rebase(self._log, base, extent.first_sequence)
+            return
         await self._bus.trim(self._log, below)
-        self._base = floor
+        self.base = floor

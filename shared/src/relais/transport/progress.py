@@ -77,6 +77,17 @@ def floor_of(rows: Sequence[ProgressRow]) -> Floor:
     )
 
 
+def handled_by_all(rows: Sequence[ProgressRow], announced: Mapping[int, int], position: int) -> int:
+    """Up to where in the log every consumer has handled every announced fact; at most `position`, up to which `announced` is known.
+
+    `announced` is each partition's last announced position. A consumer behind it counts with its checkpoint, not with its frontier:
+    it may have read past a fact that the stream had lost, and nothing it has not handled may be forgotten.
+    """
+    floor = floor_of(rows)
+    behind = [floor.handled.get(partition, 0) for partition, last in announced.items() if floor.handled.get(partition, 0) < last]
+    return min(floor.position, position, *behind)
+
+
 class MemoryProgress:
     """Marks in memory, for simulations."""
 

@@ -6,7 +6,6 @@ Postgres here.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from relais.chassis.failpoints import Failpoint, reach
 from relais.clock import Clock
 from relais.eventlog.log import READ_MAXIMUM, EventLog, EventLogError
 from relais.eventlog.record import StoredEvent
-from relais.transport.announcing import announce, batches, require_contiguous, silent_tags
+from relais.transport.announcing import Place, announce, batches, require_contiguous, silent_tags
 from relais.transport.bell import Bell
 from relais.transport.bus import Bus, BusUnavailable, LogForkDetected, PublishUnknown, StreamMissing, StreamState, WrongLastSequence
 from relais.transport.leases import LEASE_SECONDS, RELAY_RESOURCE, Lease, LeaseKeeper
@@ -35,16 +34,6 @@ PACE_SECONDS: Final = 0.25
 NEVER_TRIMMED: Final = "registry"
 
 _log = structlog.get_logger("relais.transport")
-
-
-@dataclass(slots=True)
-class Place:
-    """How far a stream has come: its last sequence, the log's position read last, and each partition's last announced position."""
-
-    incarnation: str
-    sequence: int
-    position: int
-    previous: dict[int, int]
 
 
 class Relay:
@@ -68,8 +57,8 @@ class Relay:
         self._pace_seconds = PACE_SECONDS if log.name != NEVER_TRIMMED else 0.0
         self._announced_at = -PACE_SECONDS
         self._waiting_for = ""
-        self._patrol = Patrol(log.name, bus, progress, clock, trims=log.name != NEVER_TRIMMED)
         meters = meters or Unmetered()
+        self._patrol = Patrol(log.name, bus, progress, clock, meters, trims=log.name != NEVER_TRIMMED)
         self._announced = meters.counter("relais_relay_announced_total", log.name)
         self._batch_events = meters.histogram("relais_relay_batch_events", log.name)
         self._outbox_events = meters.gauge("relais_outbox_events", log.name)
@@ -127,7 +116,7 @@ class Relay:
                 return await self._resume()
             full = await self._publish(lease, place)
             self._waiting_for = ""
-            if await self._patrol.intact(place.incarnation, place.sequence, place.position):
+            if await self._patrol.intact(place):
                 if not full:
                     await self._bell.wait(self._clock, POLL_SECONDS)
                     await self._keep_pace()
@@ -177,21 +166,31 @@ class Relay:
         self._outbox_oldest.set((self._clock.now() - events[0].recorded_at).total_seconds() if events else 0.0)
 
     async def _resume(self) -> Place:
-        """Where to go on: behind the stream's last message, or, when it holds none, from what every consumer has handled."""
+        """Where to go on: behind the last message of a whole stream; one that lost something is emptied and filled again."""
         state = await self._bus.ensure_stream(self._log.name)
         rows = await self._progress.read(self._log.name)
         await self._refuse_fork(state, rows)
         floor = Floor(0, {}) if self._log.name == NEVER_TRIMMED else floor_of(rows)
         if not state.last_position:
-            await self._bus.rebase(self._log.name, floor.position)
-            _log.warning("stream_rebuilt", log=self._log.name, position=floor.position)
-        self._patrol.resume(state.base if state.last_position else floor.position)
-        return Place(
-            incarnation=state.incarnation,
-            sequence=state.last_sequence,
-            position=state.last_position or floor.position,
-            previous=floor.handled | state.last_positions,
-        )
+            return await self._refill(state, floor)
+        if self._patrol.must_refill(state):
+            await self._patrol.empty(state)
+            return await self._refill(state, floor)
+        self._patrol.base = state.base
+        return Place(state.incarnation, state.last_sequence, state.last_position, floor.handled | state.last_positions)
+
+    async def _refill(self, state: StreamState, floor: Floor) -> Place:
+        """Begin to fill a stream that holds nothing.
+
+        One that was emptied begins at its base, because a consumer that read past what was lost believes its frontier to lie behind
+        it. One that is new has forgotten its base: there the marks count, and what this process remembers of the base.
+        """
+        base = state.base if state.front else self._patrol.base
+        start = floor.position if base is None else min(base, floor.position)
+        await self._bus.rebase(self._log.name, start, state.last_sequence + 1)
+        _log.warning("stream_rebuilt", log=self._log.name, position=start)
+        self._patrol.base = start
+        return Place(state.incarnation, state.last_sequence, start, dict(floor.handled))
 
     async def _refuse_fork(self, state: StreamState, rows: list[ProgressRow]) -> None:
         """The log must hold what the stream ends with and what consumers have handled, as they know it."""
