@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from relais.transport.broadcast import FETCH_WAIT_SECONDS, RETRY_SECONDS, BroadcastReader
 from relais.transport.bus import Delivered, LogForkDetected
+from relais.transport.leases import LEASE_SECONDS
+from relais.transport.memory import MemoryBus, MemorySubscription
 from relais.transport.patrol import PATROL_SECONDS, REPUBLISH_SECONDS
 from relais.transport.relay import POLL_SECONDS
 from tests.shared.simulation import World, event, running
@@ -25,6 +27,20 @@ class Directory:
 
     def apply(self, batch: Sequence[Delivered]) -> None:
         self.positions += [delivered.announcement.position for delivered in batch]
+
+
+class SlowBus(MemoryBus):
+    """A reader's way to the shared bus, on which it opens its pull and then reads nothing before `reading` is set."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        super().__init__()
+        self.__dict__.update(bus.__dict__)
+        self.reading = asyncio.Event()
+
+    async def subscribe(self, log: str, partitions: Sequence[int], start_sequence: int) -> MemorySubscription:
+        subscription = await super().subscribe(log, partitions, start_sequence)
+        await self.reading.wait()
+        return subscription
 
 
 async def append(world: World, first: int, last: int) -> None:
@@ -84,15 +100,61 @@ async def test_a_hole_is_asked_for_before_anything_behind_it_is_applied() -> Non
     keeper = world.keeper(LOG, "source")
     async with running(keeper.run(), world.relay(LOG, keeper).run()):
         await world.clock.advance(1.0)
-        world.bus.drop(LOG, 20)
-        async with running(directory.reader.run()):
-            await world.clock.advance(0.01)
-            assert directory.positions == list(range(1, 20))
-            assert not directory.reader.caught_up.is_set()
-            await world.clock.advance(REPUBLISH_SECONDS)
+    # A stream that never held 20: it has lost nothing, so only what 21 follows on tells.
+    held = [one for one in world.bus.stored(LOG) if one.position != 20]
+    world.bus.wipe(LOG)
+    await world.bus.ensure_stream(LOG)
+    await world.bus.publish(LOG, held, 0)
+    async with running(directory.reader.run()):
+        await world.clock.advance(0.01)
+        assert directory.positions == list(range(1, 20))
+        assert not directory.reader.caught_up.is_set()
+        next_keeper = world.keeper(LOG, "next")
+        async with running(next_keeper.run(), world.relay(LOG, next_keeper).run()):
+            await world.clock.advance(LEASE_SECONDS + REPUBLISH_SECONDS)
             assert directory.positions == list(range(1, 41))
             assert directory.reader.caught_up.is_set()
             assert [row.mark.hole for row in await world.progress.read(LOG)] == [0]
+
+
+@pytest.mark.parametrize("lost", [1, 20, 40])
+async def test_a_stream_that_lost_a_message_is_not_read_before_it_is_filled_again(lost: int) -> None:
+    world = World()
+    directory = Directory(world)
+    # Each in another partition or long after the last one there: no later fact tells of it.
+    await append(world, 1, 40)
+    keeper = world.keeper(LOG, "source")
+    async with running(keeper.run(), world.relay(LOG, keeper).run()):
+        await world.clock.advance(1.0)
+        world.bus.drop(LOG, lost)
+        async with running(directory.reader.run()):
+            await world.clock.advance(0.01)
+            assert directory.positions == []
+            assert not directory.reader.caught_up.is_set()
+            await world.clock.advance(2 * PATROL_SECONDS + FETCH_WAIT_SECONDS)
+            assert directory.positions == list(range(1, 41))
+            assert directory.reader.caught_up.is_set()
+
+
+async def test_a_message_lost_before_a_reader_that_follows_came_to_it_stops_it_there() -> None:
+    world = World()
+    await append(world, 1, 600)
+    keeper = world.keeper(LOG, "source")
+    async with running(keeper.run(), world.relay(LOG, keeper).run()):
+        await world.clock.advance(1.0)
+    world.bus = slow = SlowBus(world.bus)
+    directory = Directory(world)
+    async with running(directory.reader.run()):
+        await world.clock.settle()
+        assert directory.positions == []
+        world.bus.drop(LOG, 400)
+        slow.reading.set()
+        await world.clock.settle()
+        assert directory.positions == list(range(1, 400))
+        next_keeper = world.keeper(LOG, "next")
+        async with running(next_keeper.run(), world.relay(LOG, next_keeper).run()):
+            await world.clock.advance(LEASE_SECONDS + REPUBLISH_SECONDS)
+            assert directory.positions == list(range(1, 601))
 
 
 async def test_another_event_at_the_last_position_stops_the_reader() -> None:

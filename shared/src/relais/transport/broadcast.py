@@ -19,7 +19,7 @@ _log = structlog.get_logger("relais.transport")
 
 
 class _Hole(Exception):
-    """The stream does not hold what comes next in a partition."""
+    """The stream does not hold what comes next."""
 
 
 class BroadcastReader:
@@ -61,6 +61,9 @@ class BroadcastReader:
         # Where to go on is asked by position, never by sequence: the stream may be another one. From the last event itself, if it
         # is still there, because it must be the same one.
         state = await self._bus.state(self._source)
+        if not state.whole:
+            # Nobody could tell what is missing; the relay sees it too, and fills the stream again.
+            raise _Hole
         start = await self._bus.sequence_after(self._source, max(self.position - 1, 0))
         subscription = await self._bus.subscribe(self._source, range(PARTITIONS), start)
         try:
@@ -69,11 +72,16 @@ class BroadcastReader:
                     self.caught_up.set()
                     _log.info("registry_read", log=self._source, position=self.position)
                 batch = await subscription.fetch(FETCH_MAXIMUM, FETCH_WAIT_SECONDS)
-                fresh, hole = self._accept(batch)
+                joined = [delivered for sequence, delivered in enumerate(batch, start) if delivered.sequence == sequence]
+                start += len(joined)
+                fresh, hole = self._accept(joined)
                 if fresh:
                     self._apply(fresh)
                 if hole or self._asked:
                     await self._ask(hole)
+                if len(joined) < len(batch):
+                    # All partitions are read, so sequences join up: something was lost in between, or the stream was filled again.
+                    raise _Hole
         finally:
             await subscription.close()
 
