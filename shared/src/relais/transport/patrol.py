@@ -55,20 +55,21 @@ class Patrol:
         extent = await self._bus.extent(self._log)
         if extent.incarnation != place.incarnation or extent.last_sequence != place.sequence:
             return False
-        if self.must_refill(extent) or self._must_republish(rows, now):
-            await self.empty(extent)
+        if self._must_refill(extent, now) or self._must_republish(rows, now):
+            # Emptied up to what was seen, not deleted: readers stay subscribed, sequences and the fence go on, and the base stays what it
+            # was, so that whoever leads next fills it from there.
+            await self._bus.trim(self._log, extent.last_sequence + 1)
             return False
         if extent.whole and self._trims and now >= self._next_trim_at:
             self._next_trim_at = now + TRIM_SECONDS
             await self._trim(rows, place, extent)
         return True
 
-    def must_refill(self, extent: StreamExtent) -> bool:
-        """Whether the stream lost something and is to be emptied now. A store that loses again at once is given time."""
+    def _must_refill(self, extent: StreamExtent, now: float) -> bool:
         if extent.whole:
             self._refills = 0
             return False
-        now = self._clock.monotonic()
+        # A store that loses again at once is given time.
         if now < self._next_refill_at:
             return False
         self._refills += 1
@@ -77,13 +78,6 @@ class Patrol:
         self._holes.inc()
         _log.warning("stream_not_whole", log=self._log, count=extent.missing)
         return True
-
-    async def empty(self, extent: StreamExtent) -> None:
-        """Forget everything up to what was seen, without deleting the stream: readers stay subscribed, sequences and the fence go on.
-
-        Its base stays what it was, so whoever leads next fills it from there. Raises `StreamMissing`, `BusUnavailable`.
-        """
-        await self._bus.trim(self._log, extent.last_sequence + 1)
 
     def _must_republish(self, rows: list[ProgressRow], now: float) -> bool:
         if now < self._next_republication_at:

@@ -166,18 +166,16 @@ class Relay:
         self._outbox_oldest.set((self._clock.now() - events[0].recorded_at).total_seconds() if events else 0.0)
 
     async def _resume(self) -> Place:
-        """Where to go on: behind the last message of a whole stream; one that lost something is emptied and filled again."""
+        """Where to go on: behind the stream's last message, or, when it holds none, where it is to be filled from."""
         state = await self._bus.ensure_stream(self._log.name)
         rows = await self._progress.read(self._log.name)
         await self._refuse_fork(state, rows)
         floor = Floor(0, {}) if self._log.name == NEVER_TRIMMED else floor_of(rows)
         if not state.last_position:
             return await self._refill(state, floor)
-        if self._patrol.must_refill(state):
-            await self._patrol.empty(state)
-            return await self._refill(state, floor)
         self._patrol.base = state.base
-        return Place(state.incarnation, state.last_sequence, state.last_position, floor.handled | state.last_positions)
+        previous = floor.handled | state.last_positions if state.whole else await self._announced_until(state, floor)
+        return Place(state.incarnation, state.last_sequence, state.last_position, previous)
 
     async def _refill(self, state: StreamState, floor: Floor) -> Place:
         """Begin to fill a stream that holds nothing.
@@ -191,6 +189,21 @@ class Relay:
         _log.warning("stream_rebuilt", log=self._log.name, position=start)
         self._patrol.base = start
         return Place(state.incarnation, state.last_sequence, start, dict(floor.handled))
+
+    async def _announced_until(self, state: StreamState, floor: Floor) -> dict[int, int]:
+        """Each partition's last announced position at the stream's end, from the log: a stream that is not whole may not hold it.
+
+        The partition's next fact would hide what was lost if it followed on what is left. The patrol sees to the rest.
+        """
+        previous = dict(floor.handled)
+        position = min(state.base, floor.position)
+        while position < state.last_position:
+            events = await self._log.read(position, min(READ_MAXIMUM, state.last_position - position))
+            require_contiguous(position, events)
+            position += len(events)
+            announced = announce(self._log.name, events, previous, self._silent)
+            previous.update((announcement.partition, announcement.position) for announcement in announced)
+        return previous
 
     async def _refuse_fork(self, state: StreamState, rows: list[ProgressRow]) -> None:
         """The log must hold what the stream ends with and what consumers have handled, as they know it."""
