@@ -25,6 +25,9 @@ SETTINGS: Mapping[str, str] = {
     "max_wal_size": "4GB",
     "min_wal_size": "512MB",
     "wal_compression": "off",
+    # Otherwise each new segment is written full of zeros and synced while every commit waits: a p99 of 87 ms and not of 29 for receipts at
+    # 100/s. Segments are used again later, so that this is about the first hours of a server's life.
+    "wal_init_zero": "off",
     "wal_buffers": "16MB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
