@@ -63,6 +63,24 @@ async def test_a_deleted_stream_is_rebuilt_and_no_effect_repeats(way: Road) -> N
     await way.arrived()
 
 
+@pytest.mark.parametrize("lost", [1, 20, 30])
+async def test_a_message_lost_without_a_word_has_its_effect_after_all(way: Road, lost: int) -> None:
+    relaying = await way.relaying()
+    await way.append(30)
+    api = JetStreamApi(relaying.bus.client)
+
+    async def announced() -> bool:
+        return (await relaying.bus.ensure_stream(SOURCE)).last_position == 30
+
+    await until(announced)
+    await api.ask("STREAM.MSG.DELETE.RELAIS_IDENTITY", {"seq": lost, "no_erase": True})
+    await way.reading()
+    await way.arrived()
+    extent = await relaying.bus.extent(SOURCE)
+    assert extent.whole
+    assert extent.last_sequence > 30, "it came with a second filling"
+
+
 async def test_a_server_that_dies_and_forgets_everything_costs_nothing(way: Road) -> None:
     await way.relaying()
     await way.reading()
