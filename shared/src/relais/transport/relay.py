@@ -30,7 +30,7 @@ RING_INTERVAL_SECONDS: Final = 0.005
 # From one announcement to the next at least this long, so that facts gather while many come: a batch costs nats-server some 3 ms of CPU and
 # five syncs whatever is in it, and each hop behind it one commit. A fact that comes alone does not wait; the registry, where a person says
 # one thing after another, never does.
-PACE_SECONDS: Final = 0.25
+PACE_SECONDS: Final = 0.4
 NEVER_TRIMMED: Final = "registry"
 
 _log = structlog.get_logger("relais.transport")
