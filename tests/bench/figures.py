@@ -58,11 +58,12 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at a load under way: seconds since it began, documents arrived, resident MiB of each part."""
+    """One look at a load under way: seconds since it began, documents arrived, resident MiB of each part, what the yardstick took."""
 
     at_seconds: float
     arrived: int
     resident_mib: dict[str, float]
+    yardstick_ms: float
 
 
 def latency(milliseconds: Sequence[float]) -> Latency:

@@ -44,7 +44,7 @@ def profiled(part: str, census: Census, file: Path) -> Iterator[None]:
 def _py_spy(part: str, census: Census, file: Path) -> list[str]:
     program = Path(sys.executable).with_name("py-spy")
     if not program.exists():
-        raise ProfilerMissing("py-spy is not installed: `make setup`")
+        raise ProfilerMissing("py-spy is not installed: .venv/bin/pip install py-spy")
     return [
         str(program), "record", "--pid", str(census.roots[part]), "--rate", str(SAMPLES_PER_SECOND), "--gil", "--format", "raw",
         "--duration", "unlimited", "--output", str(file),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 
 import msgspec
 from rich.console import Console
@@ -61,6 +62,12 @@ class Carry(msgspec.Struct, frozen=True, kw_only=True):
             f" cpu_ms_per_document={self.closed.cpu_ms_per_document.total:.2f}"
         )
 
+    @property
+    def yardstick_ms(self) -> tuple[float, float, float]:
+        """Fastest, median and slowest of what the same work took during the closed loop; zeros without samples."""
+        taken = [sample.yardstick_ms for sample in self.samples] or [0.0]
+        return min(taken), median(taken), max(taken)
+
 
 def write_json(carry: Carry, file: Path) -> None:
     """All figures."""
@@ -95,6 +102,7 @@ def remarks(carry: Carry) -> Iterator[str]:
 def _tables(carry: Carry) -> Iterator[Table]:
     loads = [load for load in (carry.closed, carry.open) if load is not None]
     yield _rates(loads)
+    yield _machine(carry)
     yield _processes(carry, loads)
     yield _hops(carry.hops)
     yield _bytes(carry.storage)
@@ -113,6 +121,15 @@ def _rates(loads: Sequence[LoadFigures]) -> Table:
     for load in loads:
         rates = f"{load.acknowledged_per_s:.0f}", f"{load.delivered_per_s:.0f}"
         table.add_row(load.kind, str(load.documents), *rates, _latency(load.ack_ms), _latency(load.end_to_end_ms))
+    return table
+
+
+def _machine(carry: Carry) -> Table:
+    machine = carry.machine
+    table = Table("machine", "", box=None)
+    table.add_row("cores", f"{machine.cores} of {machine.processor}, Python {machine.python}")
+    table.add_row("a small write is durable after", f"{machine.fsync_ms:.2f} ms")
+    table.add_row("the same work takes, fastest, median and slowest", "{:.2f}  {:.2f}  {:.2f} ms".format(*carry.yardstick_ms))
     return table
 
 

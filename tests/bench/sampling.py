@@ -11,6 +11,7 @@ from tests.bench.processes import Census
 from tests.bench.sink_process import Sink
 
 INTERVAL_SECONDS: Final = 1.0
+YARDSTICK_STEPS: Final = 50_000
 
 
 @asynccontextmanager
@@ -30,5 +31,18 @@ async def _watch(census: Census, sink: Sink, samples: list[Sample]) -> None:
     while True:
         resident = {part: round(size / 2**20, 1) for part, size in census.resident_bytes().items()}
         at, arrived = time.monotonic() - began, await sink.total() - earlier
-        samples.append(Sample(at_seconds=round(at, 2), arrived=arrived, resident_mib=resident))
+        samples.append(Sample(at_seconds=round(at, 2), arrived=arrived, resident_mib=resident, yardstick_ms=round(yardstick_ms(), 3)))
         await asyncio.sleep(INTERVAL_SECONDS)
+
+
+def yardstick_ms() -> float:
+    """CPU milliseconds of a piece of work that is always the same: how fast the machine is at this moment.
+
+    On shared hardware a core is a third slower or faster from one minute to the next, and no figure of the machine says so: neither its
+    load nor the time stolen from it.
+    """
+    began = time.thread_time()
+    total = 0
+    for number in range(YARDSTICK_STEPS):
+        total += number * number
+    return (time.thread_time() - began) * 1000
