@@ -20,7 +20,7 @@ SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    "shared_buffers": "512MB",
+    "shared_buffers": "1GB",
     "max_connections": "200",
     "max_wal_size": "4GB",
     "min_wal_size": "512MB",
