@@ -20,7 +20,10 @@ SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    "shared_buffers": "1GB",
+    # Small on purpose: what a document writes is read again within seconds and then hardly ever, so that few buffers, used again while
+    # they are still in the processor's cache, beat many (measured: 0.57 ms of CPU per document with 128 MB, 0.63 to 0.76 with 1 GB). The
+    # indexes of a large database want more.
+    "shared_buffers": "128MB",
     "max_connections": "200",
     "max_wal_size": "4GB",
     "min_wal_size": "512MB",
