@@ -115,7 +115,7 @@ class _LibraryHandler(logging.Handler):
         fields = {"library": record.name, "error_at": f"{PurePath(record.pathname).name}:{record.lineno}"}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = _type_name(record.exc_info[1])
-        structlog.get_logger("relais.library").warning("library_said", **fields)
+        structlog.get_logger("relais.foreign").warning("library_said", **fields)
 
 
 def _on_exception(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
