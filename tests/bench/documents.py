@@ -45,6 +45,8 @@ ONE_DESTINATION: Final = Flags(
 
 _REQUEST_ID: Final = b"\x01" * REQUEST_ID_CHARACTERS
 _CORRELATION_TAG: Final = b"\x08"
+_MORE_TAG: Final = b"\x22"
+CORRELATION_BYTES: Final = 6
 
 
 def request_id(run: int, number: int) -> str:
@@ -84,6 +86,36 @@ class Template:
                 correlation_field(number),
             )
         )
+
+
+def together(messages: Sequence[bytes]) -> bytes:
+    """One message of several: the others stand in `more` of the first, before it, so that its correlation is still the last field."""
+    first, *others = messages
+    return b"".join([part for other in others for part in (_MORE_TAG, _varint(len(other)), other)] + [first])
+
+
+def apart(message: bytes) -> list[bytes]:
+    """The correlation fields of what `together` made, in its order, found without looking into the documents."""
+    found, at = [], 0
+    while message.startswith(_MORE_TAG, at):
+        length, shift, at = 0, 0, at + 1
+        while True:
+            length |= (message[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if message[at - 1] < 0x80:
+                break
+        at += length
+        found.append(message[at - CORRELATION_BYTES : at])
+    return [message[-CORRELATION_BYTES:], *found]
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def templates(count: int = TEMPLATES, size_bytes: int = BENCH_BYTES) -> list[Template]:

@@ -1,7 +1,7 @@
 """The floor under the intake: the same messages over the same streams and the same TLS, to a server that only answers.
 
-The server is a process of its own; it looks at nothing but the last bytes of a message, which hold its number, and answers with as many
-bytes as a receipt has.
+The server is a process of its own; it looks at nothing but the numbers of the documents in a message, and answers with as many bytes as
+their receipts have.
 """
 
 import asyncio
@@ -17,15 +17,16 @@ import grpc.aio
 import msgspec
 import uvloop
 
+from tests.bench.documents import apart, together
 from tests.bench.generator import METHOD, Order
 from tests.bench.loading import PROJECT, Generator
 from tests.bench.processes import Census
 from tests.bench.stage import Stage
 
-CORRELATION_BYTES: Final = 6
 MESSAGE_BYTES_MAXIMUM: Final = 8 * 1024 * 1024
 
 # A receipt of 150 bytes: field 2 of the answer, of which field 2 is a SHA-256, field 1 a name.
+_TAKES_MORE: Final = b"\x28\x01"
 _RECEIPT: Final = b"\x12\x96\x01" + b"\x0a\x72" + b"n" * 114 + b"\x12\x20" + bytes(32)
 
 
@@ -61,7 +62,7 @@ async def measure_stream(stage: Stage, generator: Generator, order: Order) -> St
 
 async def _answer(requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
     async for message in requests:
-        await context.write(message[-CORRELATION_BYTES:] + _RECEIPT)
+        await context.write(together([number + _RECEIPT + _TAKES_MORE for number in apart(message)]))
 
 
 async def _serve(certificate: bytes, key: bytes, authority: bytes) -> None:

@@ -6,7 +6,7 @@ look at the clocks of all processes just before and just after.
     {"address": "127.0.0.1:7408", …, "documents": 20000}        →   {"sent": 20000, "refused": 0, …}
 
 Closed loop (`per_second` 0): as many documents are under way as the streams allow, and at most `road_documents` are acknowledged or not
-but have not arrived at the sink. Open loop: one every 1/`per_second` seconds, whatever the answers do; its latencies count from the moment
+but have not arrived at the sink; what may go at the same moment goes in one message, as `relais.client` sends it. Open loop: one every 1/`per_second` seconds, whatever the answers do; its latencies count from the moment
 a document was due, not from when it could be sent.
 """
 
@@ -23,13 +23,14 @@ import msgspec
 import uvloop
 
 from relais.api.ingestion.v1 import ingestion_pb2
-from tests.bench.documents import Template, templates
+from tests.bench.documents import Template, templates, together
 
 METHOD: Final = "/relais.api.ingestion.v1.IngestionService/SubmitDocuments"
 MESSAGE_BYTES_MAXIMUM: Final = 8 * 1024 * 1024
 STREAM_SECONDS_MAXIMUM: Final = 3600.0
 LINE_BYTES_MAXIMUM: Final = 1024 * 1024
 ROAD_POLL_SECONDS: Final = 0.1
+TOGETHER_DOCUMENTS_MAXIMUM: Final = 10
 
 Call: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
 
@@ -84,9 +85,13 @@ class Road:
 
     async def room_for(self, number: int) -> None:
         """Wait until the document of this number (from 0) may go."""
-        while number - self._arrived >= self._limit:
+        while not self.has_room_for(number):
             self._grew.clear()
             await self._grew.wait()
+
+    def has_room_for(self, number: int) -> bool:
+        """Whether the document of this number may go now."""
+        return number - self._arrived < self._limit
 
     async def watch(self) -> None:
         """Ask the sink for ever."""
@@ -113,6 +118,7 @@ class Load:
         self._made = made
         self._road = Road(order)
         self._next = 0
+        self._takes_more = False
         self._due = array("q", bytes(8 * order.documents))
         self._sent = array("q", bytes(8 * order.documents))
         self._answers: list[tuple[int, ingestion_pb2.SubmitDocumentsResponse]] = []
@@ -151,19 +157,31 @@ class Load:
         return channel, call
 
     async def _write(self, call: Call, room: asyncio.Semaphore, place: int, began_ns: int) -> None:
-        order, made = self._order, self._made
+        order = self._order
         if order.per_second:
             await self._write_on_time(call, place, began_ns)
         while not order.per_second:
             await room.acquire()
-            number, self._next = self._next, self._next + 1
-            if number >= order.documents:
+            messages = [message] if (message := await self._next_message()) else []
+            # Nothing is waited for: only what may go already goes along.
+            while self._takes_more and messages and len(messages) < TOGETHER_DOCUMENTS_MAXIMUM and not room.locked():
+                if self._next == order.documents or not self._road.has_room_for(self._next):
+                    break
+                await room.acquire()
+                messages.append(await self._next_message())
+            if not messages:
                 break
-            await self._road.room_for(number)
-            message = made[number % len(made)].message(order.run, number)
-            self._due[number] = self._sent[number] = time.time_ns()
-            await call.write(message)
+            await call.write(together(messages))
         await call.done_writing()
+
+    async def _next_message(self) -> bytes:
+        """The next document as it is sent, once there is room for it on the road; nothing when there is no other."""
+        if self._next == self._order.documents:
+            return b""
+        number, self._next = self._next, self._next + 1
+        await self._road.room_for(number)
+        self._due[number] = self._sent[number] = time.time_ns()
+        return self._made[number % len(self._made)].message(self._order.run, number)
 
     async def _write_on_time(self, call: Call, place: int, began_ns: int) -> None:
         order = self._order
@@ -179,6 +197,7 @@ class Load:
         async for answer in call:
             message = ingestion_pb2.SubmitDocumentsResponse.FromString(answer)
             self._answers.append((time.time_ns(), message))
+            self._takes_more = self._takes_more or message.takes_more
             for _ in range(1 + len(message.more)):
                 room.release()
 

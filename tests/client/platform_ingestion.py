@@ -49,14 +49,18 @@ class Ingestion(IngestionServiceServicer):
         fault = await plan(self._state, context, "SubmitDocuments")
         waiting: asyncio.Queue[ingestion_pb2.SubmitDocumentsRequest | None] = asyncio.Queue()
         sizes = [0, 0]
+        takes_more = self._state.takes_more
 
         async def read() -> None:
-            async for message in request_iterator:
-                sizes[0] += 1
-                sizes[1] += message.ByteSize()
-                self._state.unanswered_most = max(self._state.unanswered_most, sizes[0])
-                self._state.unanswered_bytes_most = max(self._state.unanswered_bytes_most, sizes[1])
-                waiting.put_nowait(message)
+            async for together in request_iterator:
+                assert takes_more or not together.more, "this platform never said that it reads `more`"
+                self._state.sent_together_most = max(self._state.sent_together_most, 1 + len(together.more))
+                for message in (together, *together.more):
+                    sizes[0] += 1
+                    sizes[1] += len(message.request.document)
+                    self._state.unanswered_most = max(self._state.unanswered_most, sizes[0])
+                    self._state.unanswered_bytes_most = max(self._state.unanswered_bytes_most, sizes[1])
+                    waiting.put_nowait(message)
             waiting.put_nowait(None)
 
         reader = asyncio.ensure_future(read())
@@ -69,13 +73,14 @@ class Ingestion(IngestionServiceServicer):
                 answers, ended = [], False
                 while message is not None:
                     sizes[0] -= 1
-                    sizes[1] -= message.ByteSize()
+                    sizes[1] -= len(message.request.document)
                     answered += 1
                     answers.append(self._answer(message))
                     alone = waiting.empty() or fault is not None or not message.answers_together
                     message = None if alone else waiting.get_nowait()
                     ended = not alone and message is None
                 answers[0].more.extend(answers[1:])
+                answers[0].takes_more = takes_more
                 self._state.together_most = max(self._state.together_most, len(answers))
                 yield answers[0]
                 if ended:

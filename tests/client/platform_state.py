@@ -40,6 +40,8 @@ class State:
     bytes_uploaded: int = 0
     unanswered_most: int = 0
     together_most: int = 0
+    takes_more: bool = True
+    sent_together_most: int = 0
     unanswered_bytes_most: int = 0
     sites: set[str] = field(default_factory=lambda: {"site-a"})
     outcomes: dict[str, str] = field(default_factory=dict)

@@ -31,6 +31,30 @@ async def test_each_document_gets_its_own_receipt(client: RelaisClient, platform
     assert platform.state.together_most > 1
 
 
+async def test_what_waits_travels_in_one_message(client: RelaisClient, platform: Platform) -> None:
+    ends = await send_all(client, [body(number) for number in range(300)])
+    assert all(isinstance(end, Receipt) for end in ends)
+    assert 1 < platform.state.sent_together_most <= UNANSWERED_DOCUMENTS_MAXIMUM
+
+
+async def test_a_platform_that_does_not_know_of_that_gets_one_document_in_a_message(client: RelaisClient, platform: Platform) -> None:
+    platform.state.takes_more = False
+    ends = await send_all(client, [body(number) for number in range(300)])
+    assert all(isinstance(end, Receipt) for end in ends)
+    assert platform.state.sent_together_most == 1
+
+
+async def test_a_call_broken_by_a_newer_platform_is_made_again_with_an_older_one(client: RelaisClient, platform: Platform) -> None:
+    platform.state.faults["SubmitDocuments"] = [Fault(code_pb2.UNAVAILABLE, "DRAINING", after_documents=40)]
+    async with client.documents.bulk() as bulk:
+        answers = [await bulk.send(submission(), body(number)) for number in range(64)]
+        await answers[0]
+        platform.state.takes_more = False
+        answers += [await bulk.send(submission(), body(number)) for number in range(64, 200)]
+    assert all(isinstance(end, Receipt) for end in await asyncio.gather(*answers))
+    assert platform.state.calls == ["SubmitDocuments"] * 2
+
+
 async def test_no_more_is_unanswered_than_the_contract_allows(client: RelaisClient, platform: Platform) -> None:
     await send_all(client, [body(number) for number in range(400)])
     assert 1 < platform.state.unanswered_most <= UNANSWERED_DOCUMENTS_MAXIMUM

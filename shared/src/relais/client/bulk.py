@@ -1,11 +1,12 @@
 """The bulk stream: many documents under way at once, each with an answer of its own, over one call that may break and be made again.
 
-The platform allows 64 documents or 8 MiB without an answer; `send` waits for room. When the call breaks, a new one is made and whatever has
-no answer yet is sent again, in order: a request_id makes that harmless. A document that could not be taken in *now* is sent again
-after the delay that the platform asked for.
+The platform allows 64 documents or 8 MiB without an answer; `send` waits for room. What waits to be written goes in one message, as far as
+the platform takes that. When the call breaks, a new one is made and whatever has no answer yet is sent again, in order: a request_id makes
+that harmless. A document that could not be taken in *now* is sent again after the delay that the platform asked for.
 """
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 UNANSWERED_DOCUMENTS_MAXIMUM = 64
 UNANSWERED_BYTES_MAXIMUM = 8 * 1024 * 1024
+# A message of its own costs a small document more than anything else on the way; above this size it no longer does.
+MESSAGE_BYTES_MAXIMUM = 512 * 1024
 CLOSE_TIMEOUT_SECONDS = 5.0
 
 _Call: TypeAlias = "grpc.aio.StreamStreamCall[ingestion_pb2.SubmitDocumentsRequest, ingestion_pb2.SubmitDocumentsResponse]"
@@ -34,7 +37,6 @@ class _Pending:
     message: ingestion_pb2.SubmitDocumentsRequest
     size: int
     answer: "asyncio.Future[Receipt]"
-    sent_on: "_Call | None" = None
     failures: int = 0
     resting: bool = False
 
@@ -47,11 +49,12 @@ class BulkStream:
         self._calls = calls
         self._parent = parent
         self._pending: dict[int, _Pending] = {}
+        self._unsent: deque[_Pending] = deque()
         self._unanswered_bytes = 0
         self._correlation = 0
-        self._call: _Call | None = None
-        self._writing = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._to_write = asyncio.Event()
+        self._takes_more = False
         self._closing = False
         self._failure: ClientError | None = None
         self._failures = 0
@@ -69,9 +72,9 @@ class BulkStream:
             await self._change()
         self._closing = True
         self._changed.set()
+        self._to_write.set()
         tasks = [task for task in (self._reader, *self._rests) if task is not None]
         if kind is None:
-            await self._half_close()
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_SECONDS)
         for task in tasks:
             task.cancel()
@@ -94,7 +97,7 @@ class BulkStream:
         self._pending[self._correlation] = pending
         self._unanswered_bytes += size
         self._changed.set()
-        await self._write(pending)
+        self._queue(pending)
         return pending.answer
 
     def _has_room(self, size: int) -> bool:
@@ -107,36 +110,43 @@ class BulkStream:
         self._changed.clear()
         await self._changed.wait()
 
-    async def _write(self, pending: _Pending) -> None:
-        async with self._writing:
-            call = self._call
-            # Without a call it waits in `_pending`, and the next call begins with it; so it does when this one breaks now.
-            if call is not None and pending.sent_on is not call and not await _wrote(call, pending):
-                self._call = None
+    def _queue(self, pending: _Pending) -> None:
+        self._unsent.append(pending)
+        self._to_write.set()
 
-    async def _half_close(self) -> None:
-        async with self._writing:
-            if self._call is not None:
-                await self._call.done_writing()
+    async def _write(self, call: _Call) -> None:
+        """Write whatever waits, until there is nothing more to come or the call has ended. Why it ended is known to whoever reads."""
+        try:
+            while not (self._closing and not self._unsent):
+                if self._unsent:
+                    await call.write(self._next())
+                else:
+                    self._to_write.clear()
+                    await self._to_write.wait()
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+            return
+
+    def _next(self) -> ingestion_pb2.SubmitDocumentsRequest:
+        first = self._unsent.popleft()
+        room, more = MESSAGE_BYTES_MAXIMUM - first.size, []
+        while self._takes_more and self._unsent and self._unsent[0].size <= room:
+            other = self._unsent.popleft()
+            room -= other.size
+            more.append(other.message)
+        if not more:
+            return first.message
+        message = ingestion_pb2.SubmitDocumentsRequest(answers_together=True, more=more)
+        message.correlation = first.message.correlation
+        message.request.CopyFrom(first.message.request)
+        return message
 
     async def _run(self) -> None:
         while self._failure is None and not self._closing:
             if not self._pending:
                 await self._change()
                 continue
-            try:
-                await self._one_call()
-                # It ended well without our asking: the replica goes away.
-                error: ClientError = Unavailable(Explanation(code="UNAVAILABLE"))
-            except grpc.aio.AioRpcError as broken:
-                error = error_of_call(broken)
-            except asyncio.CancelledError:
-                if _is_cancelled():
-                    raise
-                # A caller that gave up in the middle of a write takes grpc's call with it, though not our stream.
-                error = Unavailable(Explanation(code="CANCELLED"))
-            finally:
-                self._call = None
+            error = await self._one_call()
             self._interrupted = isinstance(error, Interrupted)
             if not self._closing:
                 await self._after(error)
@@ -149,21 +159,33 @@ class BulkStream:
             self._failures += 1
             await asyncio.sleep(pause_seconds(error, self._failures))
 
-    async def _one_call(self) -> None:
-        async with self._writing:
-            call: _Call = self._stub.SubmitDocuments(  # type: ignore[call-arg]  # Without an iterator, grpc gives us `write`.
-                timeout=FOLLOW_TIMEOUT_SECONDS, metadata=self._calls.metadata
-            )
-            if self._interrupted:
-                await listen(call)
-            for pending in list(self._pending.values()):
-                if not pending.resting and not await _wrote(call, pending):
-                    break
-            self._call = call
-        async for message in call:
-            self._failures = 0
-            for answer in (message, *message.more):
-                self._answer(answer)
+    async def _one_call(self) -> ClientError:
+        """One call from beginning to end, and why it ended."""
+        call: _Call = self._stub.SubmitDocuments(  # type: ignore[call-arg]  # Without an iterator, grpc gives us `write`.
+            timeout=FOLLOW_TIMEOUT_SECONDS, metadata=self._calls.metadata
+        )
+        if self._interrupted:
+            await listen(call)
+        # Another replica may answer this call, of another build.
+        self._takes_more = False
+        self._unsent = deque(pending for pending in self._pending.values() if not pending.resting)
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(self._write(call))
+            error = await self._read(call)
+            writing.cancel()
+        return error
+
+    async def _read(self, call: _Call) -> ClientError:
+        try:
+            async for message in call:
+                self._failures = 0
+                self._takes_more = self._takes_more or message.takes_more
+                for answer in (message, *message.more):
+                    self._answer(answer)
+        except grpc.aio.AioRpcError as broken:
+            return error_of_call(broken)
+        # It ended well without our asking: the replica goes away.
+        return Unavailable(Explanation(code="UNAVAILABLE"))
 
     def _answer(self, message: ingestion_pb2.SubmitDocumentsResponse) -> None:
         pending = self._pending.get(message.correlation)
@@ -185,8 +207,7 @@ class BulkStream:
     async def _rest(self, pending: _Pending, seconds: float) -> None:
         await asyncio.sleep(seconds)
         pending.resting = False
-        pending.sent_on = None
-        await self._write(pending)
+        self._queue(pending)
 
     def _settle(self, correlation: int, outcome: Receipt | ClientError) -> None:
         pending = self._pending.pop(correlation)
@@ -209,18 +230,3 @@ class BulkStream:
         # A defect in here must not leave callers waiting for answers that nobody reads.
         if not reader.cancelled() and reader.exception() is not None:
             self._end(Broken(Explanation(code="INTERNAL", message=f"the stream's reader ended with {type(reader.exception()).__name__}")))
-
-
-async def _wrote(call: _Call, pending: _Pending) -> bool:
-    """Write one document; False when the call has ended. Why it ended is known to whoever reads: grpc tells a writer only that it did."""
-    try:
-        await call.write(pending.message)
-    except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-        return False
-    pending.sent_on = call
-    return True
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

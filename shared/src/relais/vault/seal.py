@@ -19,7 +19,6 @@ import hashlib
 import hmac
 import os
 import struct
-import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -27,6 +26,7 @@ from uuid import UUID
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from isal import isal_zlib
 
 from relais.contracts.submission import BodyReference, SealedContent
 from relais.eventlog.record import SealedChunk
@@ -46,7 +46,7 @@ _BODY_PURPOSE = b"relais.body.v1"
 _DOCUMENT_INFO = b"relais.document.v1"
 
 _ZLIB_FIRST_BYTE = b"\x78"
-# The fastest level takes 19 µs for 3 KB.
+# ISA-L writes what any zlib reads, at this level as small as zlib's first in a third of the time.
 _DEFLATE_LEVEL = 1
 _DEFLATE_GROWTH_BYTES_MAXIMUM = 1024
 
@@ -78,7 +78,7 @@ def seal_content(key: bytes, document: str, content: SealedContent) -> bytes:
     """The sealed part of a submission, for `Submission.sealed`."""
     plaintext = _content_encoder.encode(content)
     if len(plaintext) <= CONTENT_BYTES_MAXIMUM:
-        deflating = zlib.compressobj(_DEFLATE_LEVEL, zdict=CONTENT_DICTIONARY)
+        deflating = isal_zlib.compressobj(_DEFLATE_LEVEL, zdict=CONTENT_DICTIONARY)
         plaintext = deflating.compress(plaintext) + deflating.flush()
     return seal_bytes(key, plaintext, _content_aad(document))
 
@@ -103,7 +103,7 @@ def seal_body(key: bytes, blob: UUID, body: bytes, *, deflated: bool = False) ->
     starts = range(0, max(1, len(body)), step)
     parts: Iterable[bytes | memoryview] = (view[start : start + step] for start in starts)
     if deflated:
-        parts = (zlib.compress(part, _DEFLATE_LEVEL) for part in parts)
+        parts = (isal_zlib.compress(part, _DEFLATE_LEVEL) for part in parts)
     return [_seal_chunk(cipher, blob, number, last=number == len(starts) - 1, plaintext=part) for number, part in enumerate(parts)]
 
 
@@ -258,10 +258,10 @@ def _open(cipher: AESGCM, ciphertext: bytes, associated: bytes) -> bytes:
 
 def _inflated(deflated: bytes, bytes_maximum: int) -> bytes:
     # Only what was deflated with the dictionary asks for it.
-    inflating = zlib.decompressobj(zdict=CONTENT_DICTIONARY)
+    inflating = isal_zlib.decompressobj(zdict=CONTENT_DICTIONARY)
     try:
         plaintext = inflating.decompress(deflated, bytes_maximum)
-    except zlib.error:
+    except isal_zlib.error:
         raise SealBroken("what opens is not deflated") from None
     # One more call lets the stream's end and its checksum be seen when the limit was met exactly.
     if inflating.decompress(inflating.unconsumed_tail, 1) or not inflating.eof:

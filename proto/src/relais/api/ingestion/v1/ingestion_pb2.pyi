@@ -187,13 +187,14 @@ Global___Upload: _TypeAlias = Upload  # noqa: Y015
 
 @_typing.final
 class SubmitDocumentsRequest(_message.Message):
-    """One document of a bulk stream."""
+    """One document of a bulk stream, and others that were ready at the same time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CORRELATION_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     ANSWERS_TOGETHER_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     correlation: _builtins.int
     """The client's number for this document, returned with its answer; unique within what is unacknowledged."""
     answers_together: _builtins.bool
@@ -204,16 +205,23 @@ class SubmitDocumentsRequest(_message.Message):
     def request(self) -> Global___SubmitDocumentRequest:
         """The submission with its document."""
 
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitDocumentsRequest]:
+        """Other documents that the client has ready, at most 8 MiB with this one: a message for each of them costs both ends more than reading
+        it. Only after an answer on the same stream has said `takes_more`; they hold no `more` of their own.
+        """
+
     def __init__(
         self,
         *,
         correlation: _builtins.int = ...,
         request: Global___SubmitDocumentRequest | None = ...,
         answers_together: _builtins.bool = ...,
+        more: _abc.Iterable[Global___SubmitDocumentsRequest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers_together", b"answers_together", "correlation", b"correlation", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers_together", b"answers_together", "correlation", b"correlation", "more", b"more", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -229,8 +237,11 @@ class SubmitDocumentsResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
+    TAKES_MORE_FIELD_NUMBER: _builtins.int
     correlation: _builtins.int
     """The number that the client gave the document."""
+    takes_more: _builtins.bool
+    """`more` of a request is read on this stream. A platform that never says so would not answer what it holds."""
     @_builtins.property
     def receipt(self) -> _document_pb2.Receipt:
         """It was taken in."""
@@ -252,10 +263,11 @@ class SubmitDocumentsResponse(_message.Message):
         receipt: _document_pb2.Receipt | None = ...,
         status: _status_pb2.Status | None = ...,
         more: _abc.Iterable[Global___SubmitDocumentsResponse] | None = ...,
+        takes_more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "result", b"result", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "more", b"more", "receipt", b"receipt", "result", b"result", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "more", b"more", "receipt", b"receipt", "result", b"result", "status", b"status", "takes_more", b"takes_more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["receipt", "status"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

@@ -1,8 +1,8 @@
 """The bulk path: one stream, many documents, a receipt or a status for each, in whatever order they become durable.
 
-A document costs no task of its own: its receipt comes through a future whose callback queues the answer. A batch that commits
-answers many documents at once: who reads `more` gets them in one message. What is unacknowledged is bounded by not reading on, so
-that a sender meets HTTP/2 flow control and never an error.
+A document costs no task of its own: its receipt comes through a future whose callback queues the answer. Messages may hold several
+documents and several answers, because a message of its own costs a document more than being read. What is unacknowledged is bounded
+by not reading on, so that a sender meets HTTP/2 flow control and never an error.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import TypeAlias
 import grpc.aio
 
 from relais.api.ingestion.v1 import ingestion_pb2 as pb
-from relais.chassis.api.errors import ApiError
+from relais.chassis.api.errors import ApiError, FieldsInvalid, FieldViolation
 from relais.ingestion.api.refusals import REFUSALS, refusal_of
 from relais.ingestion.api.views import receipt_message
 from relais.ingestion.intake import Receipt
@@ -39,6 +39,7 @@ class BulkStream:
         self._bytes = 0
         self._ended = False
         self._together = False
+        self._introduced = False
 
     async def run(self, requests: AsyncIterator[pb.SubmitDocumentsRequest]) -> None:
         """Read until the sender has said everything, answer until everything has its answer."""
@@ -48,26 +49,33 @@ class BulkStream:
 
     async def _read(self, requests: AsyncIterator[pb.SubmitDocumentsRequest]) -> None:
         async for message in requests:
+            self._together = self._together or message.answers_together
             await self._take(message)
-            while self._documents >= UNACKNOWLEDGED_DOCUMENTS_MAXIMUM or self._bytes >= UNACKNOWLEDGED_BYTES_MAXIMUM:
-                self._room.clear()
-                await self._room.wait()
+            for other in message.more:
+                # What one sender says in one breath does not keep the others of this replica waiting.
+                await asyncio.sleep(0)
+                await self._take(other, within_more=True)
         self._ended = True
         self._answered.set()
 
-    async def _take(self, message: pb.SubmitDocumentsRequest) -> None:
+    async def _take(self, message: pb.SubmitDocumentsRequest, *, within_more: bool = False) -> None:
+        """Take one document in, and come back when there is room for another."""
         correlation, size = message.correlation, len(message.request.document)
         self._documents += 1
         self._bytes += size
-        self._together = self._together or message.answers_together
         try:
+            if within_more and message.more:
+                raise FieldsInvalid([FieldViolation("more.more")])
             tenant, receipt = await self._receive(message.request)
         except REFUSALS as error:
             refusal = refusal_of(error)
             self._refused(refusal)
             self._answer(size, pb.SubmitDocumentsResponse(correlation=correlation, status=refusal.status()))
-            return
-        receipt.add_done_callback(lambda done: self._answer(size, _response(correlation, tenant, done)))
+        else:
+            receipt.add_done_callback(lambda done: self._answer(size, _response(correlation, tenant, done)))
+        while self._documents >= UNACKNOWLEDGED_DOCUMENTS_MAXIMUM or self._bytes >= UNACKNOWLEDGED_BYTES_MAXIMUM:
+            self._room.clear()
+            await self._room.wait()
 
     def _answer(self, size: int, response: pb.SubmitDocumentsResponse) -> None:
         self._documents -= 1
@@ -90,6 +98,8 @@ class BulkStream:
             # There are never more than a stream may leave unacknowledged, so a message of all of them is small.
             response.more.extend(self._responses)
             self._responses.clear()
+        if not self._introduced:
+            self._introduced = response.takes_more = True
         return response
 
 
