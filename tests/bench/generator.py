@@ -6,8 +6,8 @@ look at the clocks of all processes just before and just after.
     {"address": "127.0.0.1:7408", …, "documents": 20000}        →   {"sent": 20000, "refused": 0, …}
 
 Closed loop (`per_second` 0): as many documents are under way as the streams allow, and at most `road_documents` are acknowledged or not
-but have not arrived at the sink; what may go at the same moment goes in one message, as `relais.client` sends it. Open loop: one every 1/`per_second` seconds, whatever the answers do; its latencies count from the moment
-a document was due, not from when it could be sent.
+but have not arrived at the sink; what may go at the same moment goes in one message, as `relais.client` sends it. Open loop: one every
+1/`per_second` seconds, whatever the answers do; its latencies count from the moment a document was due, not from when it could be sent.
 """
 
 import asyncio

@@ -75,3 +75,50 @@ async def test_the_cache_stays_within_its_bounds_and_batches_within_theirs() -> 
     assert len(await cache.get_many([str(number) for number in range(10)])) == 10
     assert len(cache) == 3
     assert [len(keys) for keys in loader.asked] == [4, 4, 2]
+
+
+class Epoch:
+    """A number that the test changes."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    async def current(self) -> int:
+        return self.number
+
+
+async def test_what_was_loaded_in_another_epoch_is_loaded_anew() -> None:
+    loader, epoch = Loader(), Epoch()
+    loader.go_on.set()
+    cache = BatchedCache(loader.load, ManualClock(), lifetime_seconds=600, entries_maximum=9, batch_maximum=9, epoch=epoch.current)
+    for number in (0, 0, 1, 1):
+        epoch.number = number
+        assert await cache.get_many(["a"]) == {"a": "A"}
+    assert loader.asked == [["a"], ["a"]]
+
+
+async def test_what_was_asked_for_before_the_epoch_changed_is_not_believed_after_it() -> None:
+    loader, epoch = Loader(), Epoch()
+    cache = BatchedCache(loader.load, ManualClock(), lifetime_seconds=600, entries_maximum=9, batch_maximum=9, epoch=epoch.current)
+    early = asyncio.ensure_future(cache.get_many(["a"]))
+    await loader.started.wait()
+    epoch.number = 1
+    loader.go_on.set()
+    assert await early == {"a": "A"}
+    await cache.get_many(["a"])
+    assert loader.asked == [["a"], ["a"]]
+
+
+async def test_that_a_key_was_not_there_is_kept_for_a_shorter_time() -> None:
+    asked: list[str] = []
+
+    async def load(keys: Sequence[str]) -> dict[str, str | None]:
+        asked.extend(keys)
+        return {key: None if key == "absent" else key for key in keys}
+
+    clock = ManualClock()
+    cache = BatchedCache(load, clock, lifetime_seconds=600, entries_maximum=9, batch_maximum=9, absent_seconds=5)
+    for seconds in (0, 4, 1):
+        await clock.advance(seconds)
+        assert await cache.get_many(["there", "absent"]) == {"there": "there", "absent": None}
+    assert asked == ["there", "absent", "absent"]

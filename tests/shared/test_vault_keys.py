@@ -11,7 +11,7 @@ import pytest
 from relais.testing.clock import ManualClock
 from relais.testing.postgres import OWNER_ROLE, TestPostgres
 from relais.testing.vault_suite import KeyRingSuite, Rings, assert_absent
-from relais.vault.keys import MemoryKeyRing, PostgresKeyRing
+from relais.vault.keys import KEPT_SECONDS, SUBJECT_LIFETIME_SECONDS, MemoryKeyRing, PostgresKeyRing
 from relais.vault.migrations import migrate_keys
 from relais.vault.provider import MasterKeyFile
 from relais.vault.tenant import TenantKey
@@ -76,6 +76,42 @@ async def test_a_key_in_memory_lives_no_longer_than_its_lifetime_and_is_not_aske
     assert await rings.delivery.subjects([name]) == [None]
 
 
+async def test_known_keys_are_not_asked_for_again_as_long_as_none_was_taken_away(
+    postgres: TestPostgres, database: str, rings: Rings
+) -> None:
+    subjects = await rings.ingestion.subjects_for([("north", b"a"), ("north", b"b")])
+    names = [("north", subject.subject) for subject in subjects]
+    assert await rings.delivery.subjects(names) == subjects
+    connection = await asyncpg.connect(postgres.dsn(database))
+    try:
+        await connection.execute("REVOKE SELECT ON keys.subject_key FROM relais_delivery")
+        for _ in range(20):
+            await rings.advance(SUBJECT_LIFETIME_SECONDS)
+            assert await rings.delivery.subjects(names) == subjects
+        await rings.privacy.erase(*names[0])
+        await rings.advance(SUBJECT_LIFETIME_SECONDS)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await rings.delivery.subjects(names[1:])
+        await connection.execute("GRANT SELECT ON keys.subject_key TO relais_delivery")
+        assert await rings.delivery.subjects(names) == [None, subjects[1]]
+        await rings.advance(KEPT_SECONDS)
+        await connection.execute("REVOKE SELECT ON keys.subject_key FROM relais_delivery")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await rings.delivery.subjects(names[1:])
+    finally:
+        await connection.close()
+
+
+async def test_a_removal_that_nobody_made_through_us_counts_too(postgres: TestPostgres, database: str, rings: Rings) -> None:
+    [subject] = await rings.ingestion.subjects_for([("north", b"a")])
+    assert await rings.delivery.subjects([("north", subject.subject)]) == [subject]
+    connection = await asyncpg.connect(postgres.dsn(database))
+    await connection.execute("SET session_replication_role = replica; DELETE FROM keys.subject_key")
+    await connection.close()
+    await rings.advance(SUBJECT_LIFETIME_SECONDS)
+    assert await rings.delivery.subjects([("north", subject.subject)]) == [None]
+
+
 async def test_nothing_in_the_database_is_a_key_or_an_identity(postgres: TestPostgres, database: str, rings: Rings) -> None:
     identity = b"ins:275127400123456"
     [subject] = await rings.ingestion.subjects_for([("north", identity)])
@@ -119,6 +155,8 @@ async def test_readers_make_no_keys(postgres: TestPostgres, database: str, role:
         "TRUNCATE keys.subject_key",
         "UPDATE keys.subject_key SET wrapped = 'x'",
         "UPDATE keys.subject_key SET identity_index = NULL, retired_at = now()",
+        "UPDATE keys.removal SET number = 0",
+        "DELETE FROM keys.removal",
     ],
 )
 async def test_no_service_changes_or_destroys_a_key(postgres: TestPostgres, database: str, role: str, statement: str) -> None:
@@ -126,7 +164,13 @@ async def test_no_service_changes_or_destroys_a_key(postgres: TestPostgres, data
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE keys.subject_key SET wrapped = 'x'", "SELECT * FROM keys.tenant_key", "DELETE FROM keys.tenant_key"]
+    "statement",
+    [
+        "UPDATE keys.subject_key SET wrapped = 'x'",
+        "SELECT * FROM keys.tenant_key",
+        "DELETE FROM keys.tenant_key",
+        "UPDATE keys.removal SET number = 0",
+    ],
 )
 async def test_the_privacy_role_destroys_subject_keys_and_opens_none(postgres: TestPostgres, database: str, statement: str) -> None:
     await assert_refused(postgres.dsn(database, PRIVACY_ROLE), statement)

@@ -11,8 +11,17 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+async def _one_epoch() -> int:
+    """The epoch of what is never invalid before its time."""
+    return 0
+
+
 class BatchedCache(Generic[K, V]):
     """Answers from memory for `lifetime_seconds`; the rest is loaded in one call for everybody who asks meanwhile.
+
+    `epoch` gives a number that changes when anything that was loaded may have become wrong: what was loaded in another epoch is
+    loaded anew. It is asked at each call and decides itself when to look. A value of None, for a key that was not there, is kept
+    for `absent_seconds` only: appearing is no change.
 
     While one load is under way, further callers queue their keys; the first of them loads all of those next. So there is never
     more than one load in flight, and load grows with batches instead of calls. `load` must answer every key it is given.
@@ -26,25 +35,31 @@ class BatchedCache(Generic[K, V]):
         lifetime_seconds: float,
         entries_maximum: int,
         batch_maximum: int,
+        epoch: Callable[[], Awaitable[int]] = _one_epoch,
+        absent_seconds: float = 0.0,
     ) -> None:
         self._load = load
         self._clock = clock
         self._lifetime_seconds = lifetime_seconds
         self._entries_maximum = entries_maximum
         self._batch_maximum = batch_maximum
-        self._entries: dict[K, tuple[float, V]] = {}
+        self._epoch = epoch
+        self._absent_seconds = absent_seconds
+        # Until when, in which epoch, what.
+        self._entries: dict[K, tuple[float, int, V]] = {}
         self._wanted: dict[K, asyncio.Future[V]] = {}
         self._loading = asyncio.Lock()
 
     async def get_many(self, keys: Iterable[K]) -> dict[K, V]:
         """The values of these keys. Raises what `load` raised for the batch that held one of them."""
-        oldest = self._clock.monotonic() - self._lifetime_seconds
+        epoch = await self._epoch()
+        now = self._clock.monotonic()
         found: dict[K, V] = {}
         missing: list[K] = []
         for key in dict.fromkeys(keys):
             entry = self._entries.get(key)
-            if entry is not None and entry[0] > oldest:
-                found[key] = entry[1]
+            if entry is not None and entry[0] > now and entry[1] == epoch:
+                found[key] = entry[2]
             else:
                 missing.append(key)
         if missing:
@@ -76,6 +91,7 @@ class BatchedCache(Generic[K, V]):
         # Counted from before the question: what changed while the answer travelled is at most one lifetime old, not more.
         asked_at = self._clock.monotonic()
         try:
+            epoch = await self._epoch()
             loaded = await self._load(list(batch))
         except Exception as error:  # noqa: BLE001 - handed to everybody who waits, which is where it is raised again
             for key, future in batch.items():
@@ -85,12 +101,13 @@ class BatchedCache(Generic[K, V]):
             return
         for key, future in batch.items():
             del self._wanted[key]
-            self._keep(key, loaded[key], asked_at)
+            self._keep(key, loaded[key], asked_at, epoch)
             future.set_result(loaded[key])
 
-    def _keep(self, key: K, value: V, asked_at: float) -> None:
+    def _keep(self, key: K, value: V, asked_at: float, epoch: int) -> None:
         self._entries.pop(key, None)
         if len(self._entries) >= self._entries_maximum:
             # The one loaded first goes first: it would expire first.
             del self._entries[next(iter(self._entries))]
-        self._entries[key] = (asked_at, value)
+        kept_seconds = self._lifetime_seconds if value is not None else self._absent_seconds
+        self._entries[key] = (asked_at + kept_seconds, epoch, value)

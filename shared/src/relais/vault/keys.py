@@ -1,10 +1,13 @@
 """The two key rings: Postgres database `relais_keys` for the product, memory for tests. One suite runs on both.
 
 An erasure takes effect everywhere within SUBJECT_LIFETIME_SECONDS: that is how long any replica may go on with a subject's key
-without asking the database again. What is expired is asked for in one call, together with whatever else is wanted by then.
-Opened keys live in this process's memory; Python cannot wipe them, so the lifetime is the bound and the process is the border.
+without asking the database again. It does not ask for each key: the database counts what was ever retired or erased, and as long as
+that number stands, every key that was read under it is as good as read now. What is not there is asked for in one call, together
+with whatever else is wanted by then. Opened keys live in this process's memory for KEPT_SECONDS at most; Python cannot wipe them, and
+the tenant's key that opens them lies beside them, so the process is the border.
 """
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -20,6 +23,7 @@ from relais.vault.vault import SubjectKey, TenantKeyMissing, VaultError
 SUBJECT_LIFETIME_SECONDS = 5.0
 # After `retire`, this long until `erase`: one lifetime, and the longest deadline of a call that may still commit under the key.
 RETIREMENT_SECONDS = 65.0
+KEPT_SECONDS = 600.0
 SUBJECTS_CACHED_MAXIMUM = 20_000
 TENANTS_CACHED_MAXIMUM = 10_000
 KEYS_BATCH_MAXIMUM = 1_000
@@ -28,6 +32,35 @@ _FOR_EVER_SECONDS = float("inf")
 
 _Place = tuple[str, bytes]
 _Name = tuple[str, UUID]
+
+
+class _Removals:
+    """How many times keys were taken away, at most SUBJECT_LIFETIME_SECONDS ago: the epoch in which a key that was read is still there."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._asked_at = float("-inf")
+        self._number = 0
+
+    async def number(self) -> int:
+        """The number, from memory or from the database."""
+        if self._is_old():
+            async with self._asking:
+                if self._is_old():
+                    await self._ask()
+        return self._number
+
+    def _is_old(self) -> bool:
+        return self._clock.monotonic() - self._asked_at >= SUBJECT_LIFETIME_SECONDS
+
+    async def _ask(self) -> None:
+        # Counted from before the question, as the keys are.
+        asked_at = self._clock.monotonic()
+        with translated():
+            self._number = await self._pool.fetchval("SELECT number FROM keys.removal")
+        self._asked_at = asked_at
 
 
 class PostgresKeyRing:
@@ -46,19 +79,23 @@ class PostgresKeyRing:
             entries_maximum=TENANTS_CACHED_MAXIMUM,
             batch_maximum=KEYS_BATCH_MAXIMUM,
         )
+        removals = _Removals(pool, clock)
         self._by_identity: BatchedCache[_Place, SubjectKey] = BatchedCache(
             self._load_identities,
             clock,
-            lifetime_seconds=SUBJECT_LIFETIME_SECONDS,
+            lifetime_seconds=KEPT_SECONDS,
             entries_maximum=SUBJECTS_CACHED_MAXIMUM,
             batch_maximum=KEYS_BATCH_MAXIMUM,
+            epoch=removals.number,
         )
         self._by_name: BatchedCache[_Name, SubjectKey | None] = BatchedCache(
             self._load_names,
             clock,
-            lifetime_seconds=SUBJECT_LIFETIME_SECONDS,
+            lifetime_seconds=KEPT_SECONDS,
             entries_maximum=SUBJECTS_CACHED_MAXIMUM,
             batch_maximum=KEYS_BATCH_MAXIMUM,
+            epoch=removals.number,
+            absent_seconds=SUBJECT_LIFETIME_SECONDS,
         )
 
     async def tenant_hmac(self, tenant: str, purpose: str) -> bytes:

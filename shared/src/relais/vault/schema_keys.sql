@@ -25,6 +25,25 @@ CREATE TABLE IF NOT EXISTS keys.subject_key (
     UNIQUE (tenant, identity_index)
 );
 
+-- How many times keys were retired or destroyed. Whoever holds a key in memory asks for this one number instead of for each key again. It
+-- changes in the transaction that takes the keys away, so nobody can see the new number and still read an old key.
+CREATE TABLE IF NOT EXISTS keys.removal (
+    one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+    number bigint  NOT NULL
+);
+INSERT INTO keys.removal (number) VALUES (0) ON CONFLICT DO NOTHING;
+
+CREATE OR REPLACE FUNCTION keys.count_removal() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE keys.removal SET number = number + 1;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER removals_are_counted AFTER UPDATE OR DELETE OR TRUNCATE ON keys.subject_key
+    FOR EACH STATEMENT EXECUTE FUNCTION keys.count_removal();
+ALTER TABLE keys.subject_key ENABLE ALWAYS TRIGGER removals_are_counted;
+
 -- The tenant's key, which is the proposed one where there was none. Two replicas that propose at once are given the same one: the
 -- second statement sees what the other committed while the first waited for it.
 CREATE OR REPLACE FUNCTION keys.tenant_key_for(asked text, proposed bytea) RETURNS bytea
@@ -59,7 +78,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA keys FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA keys FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA keys TO relais_ingestion, relais_identity, relais_routing, relais_delivery;
-GRANT SELECT ON keys.tenant_key, keys.subject_key TO relais_ingestion, relais_identity, relais_routing, relais_delivery;
+GRANT SELECT ON keys.tenant_key, keys.subject_key, keys.removal TO relais_ingestion, relais_identity, relais_routing, relais_delivery;
 GRANT INSERT ON keys.tenant_key, keys.subject_key TO relais_ingestion;
 GRANT EXECUTE ON FUNCTION keys.tenant_key_for(text, bytea), keys.subjects_for(text[], bytea[], uuid[], bytea[]) TO relais_ingestion;
 
