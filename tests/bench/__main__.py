@@ -24,11 +24,11 @@ from tests.bench.stage import staged
 
 COLUMNS: Final = 160
 FAILED: Final = 1
-DOCUMENTS: Final = 20_000
+DOCUMENTS: Final = 30_000
 DOCUMENTS_MAXIMUM: Final = 1_000_000
 OPEN_SECONDS: Final = 60
 STREAMS: Final = 4
-ROAD_DOCUMENTS: Final = 1_500
+ROAD_DOCUMENTS: Final = 2_400
 FOLDER: Final = Path("build") / "bench"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)

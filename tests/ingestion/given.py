@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from relais.contracts.submission import Flags, Opposition, Recipient
 from relais.eventlog.memory import MemoryEventLog
+from relais.eventlog.record import StoredEvent
 from relais.ingestion.handlers import Reception
 from relais.ingestion.intake import Intake, Receipt
 from relais.ingestion.ports import StagedUpload
@@ -49,11 +50,22 @@ class MemoryUploads:
         self.rows.pop((tenant, request), None)
 
 
+class AskedLog(MemoryEventLog):
+    """The log in memory, and how many streams it was asked for."""
+
+    streams_asked = 0
+
+    async def read_streams(self, tenant_streams: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[StoredEvent]]:
+        self.streams_asked += len(tenant_streams)
+        return await super().read_streams(tenant_streams)
+
+
 @dataclass
 class Bench:
     """One replica's intake with everything behind it."""
 
-    log: MemoryEventLog
+    clock: ManualClock
+    log: AskedLog
     keys: MemoryKeyRing
     blobs: MemoryBlobStore
     uploads: MemoryUploads
@@ -78,14 +90,14 @@ async def running_intake() -> AsyncIterator[Bench]:
             blobs._touched.pop(blob)
         named.clear()
 
-    log = MemoryEventLog("ingestion", clock, insert_chunks=blobs.insert, apply_work=apply_work)
+    log = AskedLog("ingestion", clock, insert_chunks=blobs.insert, apply_work=apply_work)
     intake = Intake(log, keys, blobs, clock, lambda: rings.append(None))
     reception = Reception(intake, keys)
     uploads = MemoryUploads()
     desk = UploadDesk(intake, keys, blobs, uploads, clock, reception.tenant_keys)
     worker = asyncio.create_task(intake.run())
     try:
-        yield Bench(log, keys, blobs, uploads, intake, reception, desk, rings)
+        yield Bench(clock, log, keys, blobs, uploads, intake, reception, desk, rings)
     finally:
         worker.cancel()
         await asyncio.wait([worker])

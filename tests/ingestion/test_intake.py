@@ -12,6 +12,7 @@ from relais.contracts.ingestion import DistributionRequested, DocumentReceived
 from relais.contracts.submission import Recipient, RecipientKind
 from relais.ingestion.domain import RefusalReason, SubmissionRefused, Verdict
 from relais.ingestion.handlers import DocumentTooLarge, HashMismatch
+from relais.ingestion.intake import ASK_FIRST_SECONDS
 from relais.sandbox.cda import Kind, generate
 from relais.vault.seal import document_key, open_body, open_content
 from relais.vault.vault import SubjectErased
@@ -70,6 +71,56 @@ async def test_the_same_request_again_gives_the_first_receipt_and_stores_nothing
         assert again.repeat
         assert (again.document, again.tenant_sequence, again.recorded_at) == (first.document, first.tenant_sequence, first.recorded_at)
         assert len(await received(bench)) == 1
+
+
+async def test_a_new_document_costs_no_question_and_a_known_one_has_them_asked_for_a_while() -> None:
+    async with running_intake() as bench:
+        for number in (11, 12):
+            await bench.submit(request_for(generate(number)), generate(number).body)
+        assert bench.log.streams_asked == 0
+        await bench.submit(request_for(DOCUMENT), DOCUMENT.body)
+        await bench.submit(request_for(DOCUMENT), DOCUMENT.body)
+        assert bench.log.streams_asked == 1
+        await bench.clock.advance(ASK_FIRST_SECONDS - 0.1)
+        await bench.submit(request_for(generate(13)), generate(13).body)
+        assert bench.log.streams_asked == 2
+        await bench.clock.advance(0.1)
+        await bench.submit(request_for(generate(14)), generate(14).body)
+        assert bench.log.streams_asked == 2
+        assert len(bench.blobs._chunks) == 5
+
+
+async def test_a_large_body_is_never_staged_before_the_log_was_asked() -> None:
+    large = generate(15, size_bytes=2_000_000)
+    async with running_intake() as bench:
+        await bench.submit(request_for(large), large.body)
+        assert bench.log.streams_asked == 1
+        await bench.submit(request_for(large), large.body)
+        assert len(bench.blobs._chunks) == 1
+
+
+@pytest.mark.parametrize("known_for_seconds", [0.0, ASK_FIRST_SECONDS], ids=["asked first", "supposed new"])
+async def test_what_a_known_document_becomes_does_not_depend_on_when_the_log_was_asked(known_for_seconds: float) -> None:
+    changed = DOCUMENT.body.replace(b"</ClinicalDocument>", b" </ClinicalDocument>")
+    async with running_intake() as bench:
+        request = request_for(DOCUMENT)
+        first = await bench.submit(request, DOCUMENT.body)
+        (fact,) = await received(bench)
+        await bench.submit(request, DOCUMENT.body)
+
+        await bench.clock.advance(known_for_seconds)
+        again = await bench.submit(request, DOCUMENT.body)
+        assert (again.repeat, again.tenant_sequence) == (True, first.tenant_sequence)
+        await bench.clock.advance(known_for_seconds)
+        for refused, body in ((request_for(DOCUMENT), changed), (request_for(OTHER, request=request.request), OTHER.body)):
+            with pytest.raises(SubmissionRefused):
+                await bench.submit(refused, body)
+            await bench.clock.advance(known_for_seconds)
+        await bench.submit(request_for(DOCUMENT, identity=OTHER.identity), DOCUMENT.body)
+        second = (await received(bench))[1]
+        assert second.submission.subject == fact.submission.subject, "sealed under the key of the first receipt, whoever is declared now"
+        assert await opened_body(bench, second) == DOCUMENT.body
+        assert len(bench.blobs._chunks) == 1
 
 
 async def test_a_hundred_repeats_at_once_store_one_document_and_give_one_receipt() -> None:

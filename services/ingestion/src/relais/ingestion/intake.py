@@ -2,6 +2,10 @@
 
 Work goes in batches of whatever is queued, tenants in turn: one look-up of keys, one of states, one append with the bodies in
 it. Two batches may be under way, so that one seals while the other commits.
+
+Nearly every document was never sent before. Its state is taken to be empty without a question, and the append is the question: on
+the condition of an empty stream, so that the log refuses it where that is wrong, and then, and for a while after, states are asked for
+first. Whatever is decided about a document that is known, a repeat or a reuse, is decided on what the log holds.
 """
 
 import asyncio
@@ -21,7 +25,7 @@ from relais.ingestion.domain import DOCUMENT, DocumentState, RefusalReason, Subm
 from relais.ingestion.fair_queue import FairQueue
 from relais.ingestion.request import Checked
 from relais.ingestion.sealing import BodySource, SealedSubmission, seal_submission
-from relais.vault.vault import BlobStore, KeyRing, SubjectErased, SubjectKey, VaultError
+from relais.vault.vault import INLINE_BODY_BYTES_MAXIMUM, BlobStore, KeyRing, SubjectErased, SubjectKey, VaultError
 
 BATCH_DOCUMENTS_MAXIMUM = 64
 BATCH_BYTES_MAXIMUM = 8 * 1024 * 1024
@@ -29,6 +33,8 @@ QUEUE_DOCUMENTS_MAXIMUM = 2000
 QUEUE_BYTES_MAXIMUM = 128 * 1024 * 1024
 BATCHES_IN_FLIGHT = 2
 CONFLICT_RETRIES_MAXIMUM = 5
+# Where one document was known, others will be: a sender that was cut off repeats all that it had no answer to.
+ASK_FIRST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,11 @@ class _Waiting:
     def size(self) -> int:
         return len(self.source.body) if self.source.body is not None else 0
 
+    @property
+    def travels_in_append(self) -> bool:
+        """Whether nothing at all is stored when its append is refused."""
+        return self.source.body is not None and len(self.source.body) <= INLINE_BODY_BYTES_MAXIMUM
+
 
 class Intake:
     """Takes checked submissions in. Built once per replica; `run` must be running for anything to be answered."""
@@ -66,6 +77,7 @@ class Intake:
         self._clock = clock
         self._committed = committed
         self._queue: FairQueue[_Waiting] = FairQueue(QUEUE_DOCUMENTS_MAXIMUM, QUEUE_BYTES_MAXIMUM)
+        self._ask_until = float("-inf")
 
     def enqueue(self, checked: Checked, source: BodySource) -> "asyncio.Future[Receipt]":
         """Queue a submission; its receipt, or the `SubmissionRefused` that answers it, comes through the future.
@@ -119,6 +131,7 @@ class Intake:
                 key = (waiting.checked.request.tenant, waiting.checked.document)
                 if key in seen:
                     again.append(waiting)
+                    self._ask_until = self._clock.monotonic() + ASK_FIRST_SECONDS
                     continue
                 seen.add(key)
                 prepared = self._decide(waiting, subject, states[key])
@@ -132,8 +145,7 @@ class Intake:
 
     async def _ask(self, pending: Sequence[_Waiting]) -> tuple[list[SubjectKey | None], dict[tuple[str, str], list[StoredEvent]]]:
         new, states = await asyncio.gather(
-            self._keys.subjects_for([(one.checked.request.tenant, one.checked.identity) for one in pending]),
-            self._log.read_streams([(one.checked.request.tenant, one.checked.document) for one in pending]),
+            self._keys.subjects_for([(one.checked.request.tenant, one.checked.identity) for one in pending]), self._states(pending)
         )
         subjects: list[SubjectKey | None] = list(new)
         known = [(index, one.checked) for index, one in enumerate(pending) if states[one.checked.request.tenant, one.checked.document]]
@@ -143,6 +155,12 @@ class Intake:
             for (index, _), subject in zip(known, await self._keys.subjects(owners), strict=True):
                 subjects[index] = subject
         return subjects, states
+
+    async def _states(self, pending: Sequence[_Waiting]) -> dict[tuple[str, str], list[StoredEvent]]:
+        streams = [(one.checked.request.tenant, one.checked.document) for one in pending]
+        if self._clock.monotonic() >= self._ask_until and all(one.travels_in_append for one in pending):
+            return dict.fromkeys(streams, [])
+        return await self._log.read_streams(streams)
 
     def _decide(self, waiting: _Waiting, subject: SubjectKey | None, stored: list[StoredEvent]) -> SealedSubmission | None:
         checked = waiting.checked
@@ -194,7 +212,9 @@ class Intake:
             checked = waiting.checked
             if answer.outcome is Outcome.STORED:
                 _succeed(waiting, Receipt(checked.document, checked.sha256, answer.tenant_sequence, answer.recorded_at))
-            elif answer.outcome is Outcome.DUPLICATE and not await self._same_stream(checked):
+                continue
+            self._ask_until = self._clock.monotonic() + ASK_FIRST_SECONDS
+            if answer.outcome is Outcome.DUPLICATE and not await self._same_stream(checked):
                 _fail(waiting, SubmissionRefused(RefusalReason.REQUEST_ID_REUSED, "request_id"))
             elif waiting.conflicts >= CONFLICT_RETRIES_MAXIMUM:
                 _fail(waiting, SubmissionRefused(RefusalReason.TOO_MANY_REQUESTS, "request_id"))

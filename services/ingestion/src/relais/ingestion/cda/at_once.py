@@ -7,6 +7,7 @@ the tests hold them to each other. From `component` on, the same `BodyHandlers` 
 """
 
 import re
+from operator import attrgetter
 from typing import Final
 from xml.etree.ElementTree import TreeBuilder
 from xml.parsers import expat
@@ -33,6 +34,7 @@ _COMPONENT_TAG: Final = re.compile(rb"<component[ \t\r\n>]")
 _PAYLOAD_TAGS: Final = re.compile(rb"<component[^<>]*>\s*<nonXMLBody[^<>]*>\s*<text[^<>]*>")
 _EMPTY_TAG_END: Final = b"/>"
 _RECORD_TARGET_BYTES: Final = b"recordTarget"
+_ATTRIBUTES_OF: Final = attrgetter("attrib")
 
 
 class _InDoubt(Exception):
@@ -113,7 +115,7 @@ class _Reading:
             raise _InDoubt
         if root.tag != CLINICAL_DOCUMENT or root[-1] is not component or root.find(COMPONENT_NAME) is not component:
             raise _InDoubt
-        if any(len(element.attrib) > limits.ATTRIBUTES_MAXIMUM for element in root.iter()):
+        if max(map(len, map(_ATTRIBUTES_OF, root.iter()))) > limits.ATTRIBUTES_MAXIMUM:
             raise _InDoubt
         self._header = extract_header(root, header_bytes=self._header_end, auto_presentable=False)
         refuse_unknown_type(self._header)
