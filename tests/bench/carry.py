@@ -1,7 +1,7 @@
 """The workload *carry*: 51 KB documents, each to exactly one of three destinations by its type, over HTTPS.
 
-warm-up → idle → closed loop → idle → open loop → floors → audit. The warm-up meets every patient twice, so that what is measured is a hospital's
-ordinary day and not its first.
+warm-up → idle → closed loop → idle → open loop → floors → audit. The warm-up meets every patient twice, so that what is measured is a
+hospital's ordinary day and not its first.
 """
 
 import asyncio

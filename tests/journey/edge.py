@@ -52,19 +52,37 @@ class Edge:
         asked = pb.ValidateDocumentRequest(parent=request.parent, submission=request.submission, document=request.document)
         return await _answered(self._stub.ValidateDocument(asked, timeout=CALL_SECONDS))
 
-    async def submit_all(self, requests: Sequence[pb.SubmitDocumentRequest], *, together: bool = False) -> list[Answer]:
+    async def submit_all(
+        self, requests: Sequence[pb.SubmitDocumentRequest], *, together: bool = False, in_one_message: int = 1
+    ) -> list[Answer]:
         """All over one stream, each with an answer of its own; in the order of the requests."""
         numbered = [
             pb.SubmitDocumentsRequest(correlation=number, request=request, answers_together=together)
             for number, request in enumerate(requests, start=1)
         ]
+        sent = []
+        for at in range(0, len(numbered), in_one_message):
+            numbered[at].more.extend(numbered[at + 1 : at + in_one_message])
+            sent.append(numbered[at])
+        return await self._answers(sent, len(requests), together=together)
+
+    async def submit_nested(self, request: pb.SubmitDocumentRequest) -> list[Answer]:
+        """The same document three times, each within `more` of the one before."""
+        innermost = pb.SubmitDocumentsRequest(correlation=3, request=request)
+        middle = pb.SubmitDocumentsRequest(correlation=2, request=request, more=[innermost])
+        outer = pb.SubmitDocumentsRequest(correlation=1, request=request, more=[middle])
+        return await self._answers([outer], 2, together=False)
+
+    async def _answers(self, sent: Sequence[pb.SubmitDocumentsRequest], count: int, *, together: bool) -> list[Answer]:
         answers: dict[int, Answer] = {}
-        async for message in self._stub.SubmitDocuments(iter(numbered), timeout=CALL_SECONDS):
+        async for message in self._stub.SubmitDocuments(iter(sent), timeout=CALL_SECONDS):
+            assert message.takes_more is not bool(answers), "said with the first answer"
             assert together or not message.more, "nobody who did not ask gets several answers in one"
             for response in (message, *message.more):
                 assert response.correlation not in answers, "one answer each"
                 answers[response.correlation] = response.receipt if response.HasField("receipt") else _refusal(response.status)
-        return [answers[number] for number in range(1, len(requests) + 1)]
+        assert len(answers) == count
+        return [answers[number] for number in range(1, count + 1)]
 
     async def upload(self, request: pb.SubmitDocumentRequest, *, size_bytes: int | None = None, body: bytes | None = None) -> Answer:
         """In pieces; `size_bytes` and `body` may lie about what the submission says."""

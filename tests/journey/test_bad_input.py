@@ -112,8 +112,10 @@ async def test_every_bad_submission_is_refused_on_every_road_and_nothing_is_stor
     assert await facts(hospital) == before
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
-async def test_in_a_bulk_stream_a_bad_document_has_a_status_of_its_own_and_the_stream_goes_on(hospital: Hospital, together: bool) -> None:
+@pytest.mark.parametrize(("together", "in_one_message"), [(False, 1), (True, 1), (True, 7)], ids=["one by one", "answers", "both ways"])
+async def test_in_a_bulk_stream_a_bad_document_has_a_status_of_its_own_and_the_stream_goes_on(
+    hospital: Hospital, together: bool, in_one_message: int
+) -> None:
     cases = [*bad_documents(5201), *bad_submissions(5301), too_large(5399)]
     requests: list[Request] = []
     wanted: list[BadInput | None] = []
@@ -122,13 +124,24 @@ async def test_in_a_bulk_stream_a_bad_document_has_a_status_of_its_own_and_the_s
         wanted += [None, bad]
     requests.append(good_request(52_900))
     async with edge_of(hospital) as edge:
-        answers = await edge.submit_all(requests, together=together)
+        # Seven at a time, for the last one is as large as two that would not fit a message with it.
+        *usual, large, last = requests
+        answers = await edge.submit_all(usual, together=together, in_one_message=in_one_message)
+        answers += await edge.submit_all([large, last], together=together)
     for answer, expected in zip(answers, [*wanted, None], strict=True):
         if expected is None:
             assert isinstance(answer, Receipt), answer
         else:
             assert_refused(answer, expected)
     assert (await facts(hospital))["orphans"] == 0
+
+
+async def test_documents_within_documents_within_a_message_are_not_looked_for(hospital: Hospital) -> None:
+    async with edge_of(hospital) as edge:
+        first, second = await edge.submit_nested(good_request(53_000))
+    assert isinstance(first, Receipt)
+    assert isinstance(second, Refusal)
+    assert (second.reason, second.fields) == ("FIELD_INVALID", ("more.more",))
 
 
 async def test_a_document_above_the_limit_of_a_message_meets_our_own_refusal(hospital: Hospital) -> None:

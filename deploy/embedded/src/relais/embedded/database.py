@@ -31,8 +31,8 @@ SETTINGS: Mapping[str, str] = {
     # Otherwise each new segment is written full of zeros and synced while every commit waits: a p99 of 87 ms and not of 29 for receipts at
     # 100/s. Segments are used again later, so that this is about the first hours of a server's life.
     "wal_init_zero": "off",
-    # What backends write out is on its way to the disk at once. Otherwise the kernel gathers it for half a minute and then writes so much that
-    # commits wait behind it: receipts at 100/s after a flood within 27, 27 and 40 ms without this (p99), 19, 23 and 31 with it.
+    # What backends write out is on its way to the disk at once. Otherwise the kernel gathers it for half a minute and then writes so much
+    # that commits wait behind it: receipts at 100/s after a flood within 27, 27 and 40 ms without this (p99), 19, 23 and 31 with it.
     "backend_flush_after": "512kB",
     "wal_buffers": "16MB",
     "checkpoint_timeout": "15min",

@@ -159,7 +159,7 @@ class Intake:
     async def _states(self, pending: Sequence[_Waiting]) -> dict[tuple[str, str], list[StoredEvent]]:
         streams = [(one.checked.request.tenant, one.checked.document) for one in pending]
         if self._clock.monotonic() >= self._ask_until and all(one.travels_in_append for one in pending):
-            return dict.fromkeys(streams, [])
+            return {stream: [] for stream in streams}
         return await self._log.read_streams(streams)
 
     def _decide(self, waiting: _Waiting, subject: SubjectKey | None, stored: list[StoredEvent]) -> SealedSubmission | None:
