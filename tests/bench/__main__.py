@@ -24,7 +24,7 @@ from tests.bench.stage import staged
 
 COLUMNS: Final = 160
 FAILED: Final = 1
-DOCUMENTS: Final = 30_000
+DOCUMENTS: Final = 20_000
 DOCUMENTS_MAXIMUM: Final = 1_000_000
 OPEN_SECONDS: Final = 60
 STREAMS: Final = 4

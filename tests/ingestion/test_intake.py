@@ -12,7 +12,7 @@ from relais.contracts.ingestion import DistributionRequested, DocumentReceived
 from relais.contracts.submission import Recipient, RecipientKind
 from relais.ingestion.domain import RefusalReason, SubmissionRefused, Verdict
 from relais.ingestion.handlers import DocumentTooLarge, HashMismatch
-from relais.ingestion.intake import ASK_FIRST_SECONDS
+from relais.ingestion.intake import ASK_FIRST_SECONDS, SUPPOSED_MAXIMUM
 from relais.sandbox.cda import Kind, generate
 from relais.vault.seal import document_key, open_body, open_content
 from relais.vault.vault import SubjectErased
@@ -88,6 +88,14 @@ async def test_a_new_document_costs_no_question_and_a_known_one_has_them_asked_f
         await bench.submit(request_for(generate(14)), generate(14).body)
         assert bench.log.streams_asked == 2
         assert len(bench.blobs._chunks) == 5
+
+
+async def test_many_at_once_are_asked_for_together() -> None:
+    documents = [generate(number) for number in range(100, 100 + SUPPOSED_MAXIMUM)]
+    async with running_intake() as bench:
+        await asyncio.gather(*(bench.submit(request_for(document), document.body) for document in documents))
+        assert bench.log.streams_asked == SUPPOSED_MAXIMUM
+        assert len(await received(bench)) == SUPPOSED_MAXIMUM
 
 
 async def test_a_large_body_is_never_staged_before_the_log_was_asked() -> None:

@@ -3,9 +3,9 @@
 Work goes in batches of whatever is queued, tenants in turn: one look-up of keys, one of states, one append with the bodies in
 it. Two batches may be under way, so that one seals while the other commits.
 
-Nearly every document was never sent before. Its state is taken to be empty without a question, and the append is the question: on
-the condition of an empty stream, so that the log refuses it where that is wrong, and then, and for a while after, states are asked for
-first. Whatever is decided about a document that is known, a repeat or a reuse, is decided on what the log holds.
+Nearly every document was never sent before. When few come, their state is taken to be empty without a question, and the append is the
+question: on the condition of an empty stream, so that the log refuses it where that is wrong, and then, and for a while after, states
+are asked for first. Whatever is decided about a document that is known, a repeat or a reuse, is decided on what the log holds.
 """
 
 import asyncio
@@ -35,6 +35,8 @@ BATCHES_IN_FLIGHT = 2
 CONFLICT_RETRIES_MAXIMUM = 5
 # Where one document was known, others will be: a sender that was cut off repeats all that it had no answer to.
 ASK_FIRST_SECONDS = 10.0
+# A question for as many as this costs each of them next to nothing, and meanwhile the next batch grows (measured: 36 and not 23 documents).
+SUPPOSED_MAXIMUM = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ class Intake:
 
     async def _states(self, pending: Sequence[_Waiting]) -> dict[tuple[str, str], list[StoredEvent]]:
         streams = [(one.checked.request.tenant, one.checked.document) for one in pending]
-        if self._clock.monotonic() >= self._ask_until and all(one.travels_in_append for one in pending):
+        is_quiet = len(pending) < SUPPOSED_MAXIMUM and self._clock.monotonic() >= self._ask_until
+        if is_quiet and all(one.travels_in_append for one in pending):
             return {stream: [] for stream in streams}
         return await self._log.read_streams(streams)
 
